@@ -1,0 +1,130 @@
+"""What the HTTP APIs of all services have in common: one transaction per request, problems, health, metrics, limits."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Request
+from opentelemetry import propagate, trace
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from libs.events import faults, metrics, problems
+from libs.events.database import Transaction
+from libs.events.health import Health
+from libs.events.refusal import Refusal
+
+BODY_BYTES_MAX: Final = 4 * 1024 * 1024
+
+TOO_LARGE: Final = Refusal(
+    "too-large",
+    413,
+    "Kiriman ini terlalu besar. Bagi menjadi beberapa bagian.",
+    "This is too large. Send it in parts.",
+)
+
+_tracer = trace.get_tracer("gelombang")
+
+
+async def _transaction(request: Request) -> AsyncIterator[Transaction]:
+    async with request.app.state.database.transaction() as tx:
+        yield tx
+    faults.point("api.committed")
+
+
+async def _now(request: Request) -> datetime:
+    now: datetime = request.app.state.clock.now()
+    return now
+
+
+# The scope matters: with FastAPI's default the commit would come after the answer, and an answer could be a lie.
+Tx = Annotated[Transaction, Depends(_transaction, scope="function")]
+"""The transaction of the request: committed before the answer is sent, rolled back on any exception."""
+
+Now = Annotated[datetime, Depends(_now)]
+"""The programme time of the request."""
+
+
+def new_api(title: str, summary: str) -> FastAPI:
+    """An API with the shared behaviour; the service adds its routes."""
+    api = FastAPI(title=f"Gelombang: {title}", summary=summary, version="1")
+    api.add_middleware(Edge)
+    problems.install(api)
+    _add_health(api)
+    return api
+
+
+def _add_health(api: FastAPI) -> None:
+    @api.get("/health/live", tags=["health"], summary="The process answers")
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @api.get(
+        "/health/ready",
+        tags=["health"],
+        summary="Every role of the process works; 503 says which does not",
+    )
+    async def ready(request: Request) -> Response:
+        health: Health = request.app.state.health
+        told = await health.ready()
+        return JSONResponse(told, 200 if told["ready"] else 503)
+
+    @api.get(
+        "/health/quiet",
+        tags=["health"],
+        summary="Nothing waits: no event unsent, no consumer behind, no job due",
+    )
+    async def quiet(request: Request) -> dict[str, Any]:
+        health: Health = request.app.state.health
+        return await health.quiet()
+
+    @api.get("/metrics", tags=["health"], summary="Prometheus metrics of the process")
+    async def prometheus() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+class Edge:
+    """The outermost layer, as plain ASGI: body limit, security headers, trace context, metrics by route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if int(headers.get("content-length") or 0) > BODY_BYTES_MAX:
+            await problems.problem([TOO_LARGE])(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > BODY_BYTES_MAX:
+                return {"type": "http.disconnect"}
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"cache-control", b"no-store"),
+                ]
+            await send(message)
+
+        with _tracer.start_as_current_span(scope["method"], propagate.extract(headers), trace.SpanKind.SERVER):
+            try:
+                await self.app(scope, limited, watched)
+            finally:
+                route = getattr(scope.get("route"), "path", "unknown")
+                metrics.http_requests.labels(scope["method"], route, str(status)).inc()
+                metrics.http_seconds.labels(route).observe(time.perf_counter() - started)

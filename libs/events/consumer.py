@@ -1,0 +1,299 @@
+"""Takes what others say and applies it exactly once, in order per key.
+
+One poll is one transaction: the positions of its lanes are locked, repeats are told by number, reactions get the news
+as lists, the positions advance, and all of it commits together. Kafka's own offsets are told afterwards, for lag
+monitors only. After a rebalance or a restore the consumer goes where the database says, not where Kafka remembers.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from libs.events import codec, faults, metrics
+from libs.events.clock import Clock
+from libs.events.contracts import Event
+from libs.events.database import QUERIES, Database, Transaction, is_transient
+from libs.events.logs import get_logger
+from libs.events.numbering import Lane
+from libs.events.ordering import Reaction, in_order
+from libs.events.parking import Parked, park, parked_keys
+from libs.events.position import Gap, Position, Seen, Verdict, sort_out
+from libs.events.records import Read, look_at
+from libs.events.topics import read_by
+
+POLL_RECORDS = 5_000
+FETCH_MS = 200
+POISON_SHARE_MAX = 0.5
+POISON_SHARE_FROM = 100  # records; fewer may well be all poison by chance
+
+log = get_logger()
+
+
+class NearlyAllPoison(Exception):
+    """Most of what arrives can not be applied: something is wrong with this service or its producer, not a record."""
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """The worker of one service. `run` works until `stopping` is set; a new call starts from the stored positions."""
+
+    def __init__(
+        self,
+        database: Database,
+        kafka: AIOKafkaConsumer,
+        service: str,
+        reactions: Mapping[type[Event], Reaction],
+        clock: Clock,
+    ) -> None:
+        self.database, self.kafka, self.service, self.reactions, self.clock = (
+            database,
+            kafka,
+            service,
+            reactions,
+            clock,
+        )
+        self.stopping = asyncio.Event()
+        self.gaps: dict[Lane, Gap] = {}
+        self.failure: Exception | None = None
+        self.seen = self.poisoned = 0
+        self.told = time.monotonic()
+        self.to_tell: dict[TopicPartition, int] = {}
+
+    async def run(self) -> None:
+        """Apply what arrives. Raises NearlyAllPoison, and what Kafka raises; database trouble is waited out."""
+        async with self.database.transaction() as tx:
+            lanes = [
+                (topic.producer, topic.name, lane)
+                for topic in read_by(self.service)
+                for lane in range(topic.partitions)
+            ]
+            sources, topics, numbers = zip(*lanes, strict=True)
+            await QUERIES.position_open(tx, sources=sources, topics=topics, lanes=numbers)
+        self.kafka.subscribe([topic.name for topic in read_by(self.service)], listener=self)
+        while not self.stopping.is_set():
+            fetched = await self._fetch()
+            records = [look_at(record) for lane in sorted(fetched) for record in fetched[lane]]
+            if records:
+                faults.point("consumer.read")
+                await self.apply(records)
+            await self.tell_kafka()
+
+    async def _fetch(self) -> Mapping[TopicPartition, list[Any]]:
+        """The next records. Raises what kept us from going to our own positions after a rebalance."""
+        try:
+            fetched: Mapping[TopicPartition, list[Any]] = await self.kafka.getmany(
+                timeout_ms=FETCH_MS, max_records=POLL_RECORDS
+            )
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+            # Kafka remembers nothing for us, or its log is shorter than it was: only our own positions count.
+            await self._go_to_positions(self.kafka.assignment())
+            return {}
+        if self.failure:
+            raise self.failure
+        return fetched
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Go to where the database says. The client swallows what a listener raises, so `run` raises it instead."""
+        try:
+            await self._go_to_positions(assigned)
+        except Exception as error:
+            self.failure = error
+
+    async def _go_to_positions(self, assigned: Collection[TopicPartition]) -> None:
+        """A log that ends before our place was lost; then its beginning is right, and numbers tell the repeats."""
+        if not assigned:
+            return
+        async with self.database.connection() as connection:
+            rows = {(row["topic"], row["lane"]): row["next_offset"] for row in await QUERIES.position_all(connection)}
+        ends, begins = (
+            await self.kafka.end_offsets(assigned),
+            await self.kafka.beginning_offsets(assigned),
+        )
+        for partition in assigned:
+            wanted = rows.get((partition.topic, partition.partition), 0)
+            here = wanted if begins[partition] <= wanted <= ends[partition] else begins[partition]
+            self.kafka.seek(partition, here)
+        log.info("lanes assigned", lanes=len(assigned))
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Nothing to save: a batch under way meets the next owner at the row lock, and one of the two finds repeats."""
+
+    async def apply(self, records: Sequence[Read]) -> None:
+        """Apply records, halving the list where it fails until the one that can not be applied stands alone."""
+        self.poisoned += await self._apply_or_halve(records)
+        self.seen += len(records)
+        if self.seen >= POISON_SHARE_FROM:
+            if self.poisoned > self.seen * POISON_SHARE_MAX:
+                raise NearlyAllPoison(f"{self.poisoned} of {self.seen} records could not be applied")
+            self.seen = self.poisoned = 0
+
+    async def _apply_or_halve(self, records: Sequence[Read]) -> int:
+        pause = 0.1
+        while True:
+            try:
+                return await self.apply_once(records)
+            except Exception as error:
+                if is_transient(error):
+                    if self.stopping.is_set():
+                        raise
+                    log.warning(
+                        "the database did not take a batch; trying again",
+                        records=len(records),
+                        exc_info=error,
+                    )
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 5.0)
+                elif len(records) == 1:
+                    records[0].event, records[0].poison = None, as_poison(error)
+                    log.error(
+                        "an event can not be applied and is parked",
+                        topic=records[0].lane[0],
+                        type=records[0].type,
+                        exc_info=error,
+                    )
+                else:
+                    half = len(records) // 2
+                    return await self._apply_or_halve(records[:half]) + await self._apply_or_halve(records[half:])
+
+    async def apply_once(self, records: Sequence[Read]) -> int:
+        """One transaction: lock positions, apply the news, park the poison, advance. Returns how many were parked."""
+        started = time.perf_counter()
+        async with self.database.transaction() as tx:
+            verdicts, news = await self._take(tx, records)
+            held = await parked_keys(tx, [read.key for read in news if read.key])
+            healthy, poison = self._divide(news, held)
+            for kind, events in in_order(healthy):
+                if reaction := self.reactions.get(kind):
+                    await reaction(tx=tx, events=events)
+            await park(tx, poison, self.clock.now())
+            await self._advance(tx, verdicts)
+            faults.point("consumer.applied")
+        faults.point("consumer.committed")
+        metrics.consumer_batch_seconds.observe(time.perf_counter() - started)
+        self._account(verdicts, news, poison)
+        return len(poison)
+
+    async def _take(self, tx: Transaction, records: Sequence[Read]) -> tuple[dict[Lane, Verdict], list[Read]]:
+        """Lock the lanes of these records and tell which of them are news (or strays, to be parked)."""
+        lanes = [(lane, list(run)) for lane, run in groupby(records, key=lambda read: read.lane)]
+        rows = await QUERIES.position_lock(
+            tx,
+            topics=[lane[0] for lane, _ in lanes],
+            lanes=[lane[1] for lane, _ in lanes],
+        )
+        positions = {
+            (row["topic"], row["lane"]): Position(row["next_offset"], row["number"], row["epoch"]) for row in rows
+        }
+        verdicts: dict[Lane, Verdict] = {}
+        news: list[Read] = []
+        for lane, run in lanes:
+            verdict = sort_out(
+                positions[lane],
+                [Seen(read.offset, read.number, read.epoch) for read in run],
+            )
+            verdicts[lane] = verdict
+            for index in verdict.strays:
+                stray = run[index]
+                stray.poison = stray.poison or codec.Poison("old-epoch", "sent by a relay of an older epoch")
+            news += [run[index] for index in sorted(verdict.news + verdict.strays)]
+        return verdicts, news
+
+    @staticmethod
+    def _divide(news: Sequence[Read], held: set[tuple[str, str]]) -> tuple[list[Event], list[Parked]]:
+        """Healthy events on one side; poison, and whatever stands behind parked events of its key, on the other."""
+        healthy: list[Event] = []
+        poison: list[Parked] = []
+        for read in news:
+            name = (read.lane[0], read.key) if read.key else None
+            reason = read.poison
+            if reason is None and name in held:
+                reason = codec.Poison("behind", "an earlier event of this key is parked")
+            if reason is None and read.event is not None:
+                healthy.append(read.event)
+            elif reason is not None:
+                poison.append(
+                    Parked(
+                        read.lane,
+                        read.offset,
+                        read.key,
+                        read.number,
+                        read.type,
+                        reason,
+                        read.value,
+                    )
+                )
+                if name:
+                    held.add(name)
+        return healthy, poison
+
+    @staticmethod
+    async def _advance(tx: Transaction, verdicts: Mapping[Lane, Verdict]) -> None:
+        lanes = sorted(verdicts)
+        await QUERIES.position_advance(
+            tx,
+            topics=[topic for topic, _ in lanes],
+            lanes=[lane for _, lane in lanes],
+            offsets=[verdicts[lane].after.next_offset for lane in lanes],
+            numbers=[verdicts[lane].after.number for lane in lanes],
+            epochs=[verdicts[lane].after.epoch for lane in lanes],
+        )
+
+    def _account(
+        self,
+        verdicts: Mapping[Lane, Verdict],
+        news: Sequence[Read],
+        poison: Sequence[Parked],
+    ) -> None:
+        """Metrics and gap reports, after the commit."""
+        for lane, verdict in verdicts.items():
+            topic = lane[0]
+            metrics.consumer_applied.labels(topic).inc(len(verdict.news))
+            metrics.consumer_repeats.labels(topic).inc(verdict.repeats)
+            self.to_tell[TopicPartition(*lane)] = verdict.after.next_offset
+            if verdict.gap != self.gaps.get(lane):
+                self._report_gap(lane, verdict.gap)
+        for record in poison:
+            metrics.consumer_parked.labels(record.lane[0], record.reason.reason).inc()
+
+    def _report_gap(self, lane: Lane, gap: Gap | None) -> None:
+        metrics.consumer_gap.labels(*map(str, lane)).set(gap.first if gap else 0)
+        if gap is None:
+            self.gaps.pop(lane, None)
+            log.info(
+                "the missing numbers have arrived; the lane goes on",
+                topic=lane[0],
+                lane=lane[1],
+            )
+        else:
+            self.gaps[lane] = gap
+            log.error(
+                "events are missing; the lane waits until the relay has sent them again",
+                topic=lane[0],
+                lane=lane[1],
+                first_missing=gap.first,
+                last_missing=gap.last,
+                offset=gap.offset,
+            )
+
+    async def tell_kafka(self) -> None:
+        """Tell Kafka where we are, once a second, for lag monitors. Nothing depends on it."""
+        if self.to_tell and time.monotonic() - self.told > 1.0:
+            held = self.kafka.assignment()
+            offsets = {partition: offset for partition, offset in self.to_tell.items() if partition in held}
+            self.to_tell, self.told = {}, time.monotonic()
+            if offsets:
+                with contextlib.suppress(Exception):
+                    await self.kafka.commit(offsets)
+
+
+def as_poison(error: Exception) -> codec.Poison:
+    """The reason for parking: what the reaction gave, or the kind of failure without its text, which may quote data."""
+    if isinstance(error, codec.Poison):
+        return error
+    constraint = getattr(error, "constraint_name", None)
+    return codec.Poison("refused", f"{type(error).__name__}{f' on {constraint}' if constraint else ''}")

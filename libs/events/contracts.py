@@ -1,0 +1,319 @@
+"""Every event that crosses the bus, as the producer writes it and the consumer reads it.
+
+A contract names what happened in the programme's words. It carries opaque ids, never a NIK, name, phone, e-mail or
+account number. Changes are additive only: a new field has a default, an old one keeps its meaning, unknown fields are
+ignored, and enumerations that may grow are plain strings on the reading side. Which topic a type travels on, and who
+may write it, stands in `topics.toml`. Units: rupiah are integers; times are aware and in programme time.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
+
+from libs.events import ids
+
+JSON_INTEGER_MAX = 2**53 - 1
+
+
+def _rupiah_on_the_wire(amount: int) -> int | str:
+    return amount if amount <= JSON_INTEGER_MAX else str(amount)
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""128 bits as 32 lower-case hexadecimal digits. Opaque: nothing about a person can be read from it."""
+
+Rupiah = Annotated[int, Field(ge=0), PlainSerializer(_rupiah_on_the_wire, when_used="json")]
+"""A whole number of rupiah; on the wire a string above 2^53 - 1, which JSON readers would round."""
+
+Province = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
+"""Two-digit Kemendagri code of the declared domicile."""
+
+Tier = Literal["priority", "public"]
+Rail = Literal["bank", "e-wallet"]
+
+
+class Event(BaseModel):
+    """Something that has happened; immutable. `at` is the programme time at which it was decided."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    TYPE: ClassVar[str]
+    VERSION: ClassVar[int]
+    KEY: ClassVar[str]
+    MEANING: ClassVar[tuple[str, ...]]
+
+    at: AwareDatetime
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str = "",
+        version: int = 1,
+        key: str = "citizen_id",
+        meaning: tuple[str, ...] = (),
+        **rest: Any,
+    ) -> None:
+        super().__init_subclass__(**rest)
+        cls.TYPE, cls.VERSION, cls.KEY, cls.MEANING = type, version, key, meaning
+
+    def key(self) -> str:
+        """The value that orders this event: events with one key arrive in the order they were committed."""
+        return str(getattr(self, self.KEY))
+
+    def event_id(self) -> str:
+        """An id derived from what the event means, so that a retry mints the same one."""
+        return ids.derive(self.TYPE, *(str(getattr(self, field)) for field in self.MEANING))
+
+
+class Applied(Event, type="applied", meaning=("application_id",)):
+    """A citizen entered a wave. `exclusions` are what the outside checks found, for selection to apply by its rules."""
+
+    application_id: Id
+    citizen_id: Id
+    household_id: Id
+    programme: str
+    wave: int
+    province: Province
+    tier: Tier
+    exclusions: tuple[str, ...] = ()  # of: blacklist, other-aid
+
+
+class ApplicationWithdrawn(Event, type="application-withdrawn", meaning=("application_id",)):
+    """A citizen left a wave before its intake closed; the application can not come back."""
+
+    application_id: Id
+    citizen_id: Id
+    programme: str
+    wave: int
+
+
+class IntakeClosed(Event, type="intake-closed", key="wave", meaning=("programme", "wave")):
+    """Registration accepts nobody into the wave any more, and states what it has accepted.
+
+    `digest` is the SHA-256 of the standing applications' ids, as 16 raw bytes each, in ascending order.
+    """
+
+    programme: str
+    wave: int
+    count: int
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Quota(BaseModel):
+    """Seats of one stratum: province and tier."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    province: Province
+    tier: Tier
+    seats: Annotated[int, Field(ge=0)]
+
+
+class WaveAnnounced(Event, type="wave-announced", key="wave", meaning=("programme", "wave")):
+    """A wave will open; maker and checker have agreed on its times and seats."""
+
+    programme: str
+    wave: int
+    opens_at: AwareDatetime
+    closes_at: AwareDatetime
+    draws_at: AwareDatetime
+    quotas: tuple[Quota, ...]
+    recycled_seats: int = 0  # of the quotas, how many were freed by revocations
+
+
+class WaveOpened(Event, type="wave-opened", key="wave", meaning=("programme", "wave")):
+    programme: str
+    wave: int
+
+
+class WaveClosed(Event, type="wave-closed", key="wave", meaning=("programme", "wave")):
+    """The clock or an officer closed the wave. Registration answers with `intake-closed`."""
+
+    programme: str
+    wave: int
+
+
+class WaveCommitted(Event, type="wave-committed", key="wave", meaning=("programme", "wave")):
+    """The pool is frozen under a root, before the randomness that orders it exists."""
+
+    programme: str
+    wave: int
+    algorithm: str
+    pool_count: int
+    root: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    beacon: str
+    beacon_round: int
+
+
+class WaveDrawn(Event, type="wave-drawn", key="wave", meaning=("programme", "wave")):
+    programme: str
+    wave: int
+    seed: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    winners: int
+
+
+class WavePublished(Event, type="wave-published", key="wave", meaning=("programme", "wave")):
+    programme: str
+    wave: int
+    winners: int
+    not_selected: int
+
+
+class WaveVoided(Event, type="wave-voided", key="wave", meaning=("programme", "wave")):
+    programme: str
+    wave: int
+    reason: str
+
+
+class SelectedInBatch(Event, type="selected-in-batch", meaning=("application_id",)):
+    """An application won a seat of its stratum. `rank` counts from 1 within the stratum."""
+
+    application_id: Id
+    citizen_id: Id
+    programme: str
+    wave: int
+    province: Province
+    tier: Tier
+    ticket: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    rank: Annotated[int, Field(ge=1)]
+
+
+class NotSelected(Event, type="not-selected", meaning=("application_id",)):
+    """An application got no seat, and why: blacklist, other-aid, already-member, household-cap or lost-draw."""
+
+    application_id: Id
+    citizen_id: Id
+    programme: str
+    wave: int
+    reason: str
+    ticket: str | None = None
+    cutoff: str | None = None  # the highest winning ticket of the stratum; None where nobody won
+
+
+class TrainingCompleted(Event, type="training-completed", meaning=("enrolment_id",)):
+    """A member finished a course: attendance, post-test and certificate are all there.
+
+    `price_rupiah` was taken from the learning credit and is now owed to the partner.
+    """
+
+    enrolment_id: Id
+    citizen_id: Id
+    programme: str
+    wave: int
+    course_id: Id
+    partner_id: str
+    certificate_id: Id
+    price_rupiah: Rupiah
+    first: bool  # only the first completed course earns the incentive
+
+
+class TrainingRated(Event, type="training-rated", meaning=("enrolment_id",)):
+    enrolment_id: Id
+    citizen_id: Id
+    programme: str
+    wave: int
+    course_id: Id
+    stars: Annotated[int, Field(ge=1, le=5)]
+
+
+class MembershipRevoked(Event, type="membership-revoked", meaning=("citizen_id", "programme")):
+    """A member lost the membership; the seat goes back to its stratum, the reserved money to the appropriation."""
+
+    citizen_id: Id
+    programme: str
+    wave: int
+    province: Province
+    tier: Tier
+    reason: str  # no-purchase-in-time
+    released_rupiah: Rupiah  # learning credit that was not spent
+
+
+class AppropriationGranted(Event, type="appropriation-granted", key="programme", meaning=("appropriation_id",)):
+    """The State granted money; maker and checker have booked it."""
+
+    appropriation_id: Id
+    programme: str
+    amount_rupiah: Rupiah
+
+
+class MoneyReserved(Event, type="money-reserved", meaning=("citizen_id", "programme")):
+    """The most a member can cost was set aside: learning credit, incentives and surveys."""
+
+    citizen_id: Id
+    programme: str
+    wave: int
+    province: Province
+    amount_rupiah: Rupiah
+
+
+class Payment(Event):
+    """What every event about one attempt at paying one payout says. Not an event by itself."""
+
+    payout_id: Id
+    citizen_id: Id
+    programme: str
+    wave: int
+    province: Province
+    milestone: str  # incentive-1 ... incentive-4, survey-1 ... survey-3, course-<enrolment id>
+    amount_rupiah: Rupiah
+    rail: Rail
+    attempt: Annotated[int, Field(ge=1)]
+
+
+class IncentiveSubmitted(Payment, type="incentive-submitted", meaning=("payout_id", "attempt")):
+    """Reserved money is on its way: exact bytes and idempotency key were stored before anything was sent."""
+
+    batch_id: Id
+
+
+class IncentivePaid(Payment, type="incentive-paid", meaning=("payout_id", "attempt")):
+    """The rail has booked the payment."""
+
+
+class IncentiveFailed(Payment, type="incentive-failed", meaning=("payout_id", "attempt")):
+    """The rail has refused the payment; the money is reserved again until the citizen has repaired the reason."""
+
+    reason: str  # account-closed, not-verified, wallet-full, limit-exceeded, identity-mismatch, phone-changed
+
+
+class IncentiveReturned(Payment, type="incentive-returned", meaning=("payout_id", "attempt")):
+    """The rail has sent a booked payment back; the money is reserved again."""
+
+    reason: str
+
+
+class ReservationReleased(Event, type="reservation-released", meaning=("citizen_id", "programme")):
+    """Promised money that will not be needed is available again: revoked, forfeited at year-end, or not spent."""
+
+    citizen_id: Id
+    programme: str
+    wave: int
+    province: Province
+    amount_rupiah: Rupiah
+    reason: str  # revoked, year-end
+
+
+class AppropriationReturned(Event, type="appropriation-returned", key="programme", meaning=("programme",)):
+    """What was still available at year-end went back to the treasury."""
+
+    programme: str
+    amount_rupiah: Rupiah
+
+
+def catalogue() -> dict[str, type[Event]]:
+    """Every event type by name."""
+    found: dict[str, type[Event]] = {}
+    pending = list(Event.__subclasses__())
+    while pending:
+        contract = pending.pop()
+        pending += contract.__subclasses__()
+        if contract.TYPE:
+            found[contract.TYPE] = contract
+    return dict(sorted(found.items()))

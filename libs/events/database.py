@@ -1,0 +1,112 @@
+"""Access to a service's own PostgreSQL store: a pool, transactions, and named queries.
+
+Durability is never traded: `synchronous_commit` must be on, and the pool refuses a server where it is not. Ids travel
+as 32 hexadecimal digits and are stored as `uuid`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import aiosql
+import asyncpg
+from aiosql.adapters.asyncpg import AsyncPGAdapter
+from asyncpg.pool import PoolConnectionProxy
+
+if TYPE_CHECKING:
+    Transaction: TypeAlias = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
+else:
+    Transaction = asyncpg.Connection
+"""A connection inside a transaction that somebody else commits. Application code never commits."""
+
+
+class UnsafeDatabase(Exception):
+    """The server would acknowledge what it may lose."""
+
+
+class Database:
+    """A pool of connections to one store. `committed` is set after each commit, to wake the relay of this process."""
+
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+        self.pool = pool
+        self.committed = asyncio.Event()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction: commits at the end of the block, rolls back on any exception."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+        self.committed.set()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Transaction]:
+        """A connection for single reads; each statement stands alone."""
+        async with self.pool.acquire() as connection:
+            yield connection
+
+
+async def prepare(connection: Transaction) -> None:
+    """Make a fresh connection speak in our types: uuid as 32 hexadecimal digits."""
+    await connection.set_type_codec(
+        "uuid",
+        schema="pg_catalog",
+        encoder=bytes.fromhex,
+        decoder=bytes.hex,
+        format="binary",
+    )
+
+
+@asynccontextmanager
+async def open_database(dsn: str, *, min_size: int = 1, max_size: int = 10) -> AsyncIterator[Database]:
+    """Open the pool of a service. Raises UnsafeDatabase when commits would not be durable."""
+    async with asyncpg.create_pool(dsn, min_size=min_size, max_size=max_size, init=prepare) as pool:
+        for setting in ("synchronous_commit", "fsync"):
+            value = await pool.fetchval("SELECT current_setting($1)", setting)
+            if value == "off":
+                raise UnsafeDatabase(
+                    f"{setting} is off: acknowledged data could be lost. Set {setting} = on and start again."
+                )
+        yield Database(pool)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed when it is tried again: the server was away, or two transactions collided."""
+    if isinstance(error, (asyncpg.PostgresConnectionError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError,
+                          asyncpg.LockNotAvailableError, asyncpg.OperatorInterventionError,
+                          asyncpg.InsufficientResourcesError, OSError)):  # fmt: skip
+        return True
+    # The client library says "connection is closed" as InterfaceError, "wrong type of argument" as a subclass of it.
+    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+
+
+class _Lists(AsyncPGAdapter):
+    """aiosql would hand out rows one `await` at a time; a whole list costs one."""
+
+    is_aio_driver = False  # its generated methods then return what we return: one awaitable
+
+    async def select(
+        self,
+        conn: Any,
+        query_name: str,
+        sql: str,
+        parameters: Any,
+        record_class: Any = None,
+    ) -> list[Any]:
+        ordered = self.maybe_order_params(query_name, parameters)  # type: ignore[no-untyped-call]
+        rows: list[Any] = await conn.fetch(sql, *ordered)
+        return rows
+
+
+def load_queries(path: Path) -> Any:
+    """The named queries of one `queries.sql`, as methods: `rows = await QUERIES.members_due(tx, now=now, limit=10)`.
+
+    The suffix of the name says what comes back: none a list of rows, `^` one row or None, `$` one value, `!` the
+    command's tag such as `UPDATE 3`.
+    """
+    return aiosql.from_path(path, _Lists, mandatory_parameters=False)  # type: ignore[arg-type]
+
+
+QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+"""The SQL of the event path itself."""

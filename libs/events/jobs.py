@@ -1,0 +1,148 @@
+"""What time asks: work that is due by programme time, done by one process at a time.
+
+When a job is due next stands in the database, so a restart forgets nothing and a clock that leaps by a month makes
+everything due at once. A job runs again and again until it has nothing left to do; then its next date is stored.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from libs.events import faults, metrics
+from libs.events.clock import Clock
+from libs.events.database import QUERIES, Database, Transaction
+from libs.events.logs import get_logger
+
+IDLE_SECONDS = 0.1
+FAILURE_SECONDS_MAX = 30.0
+ROUNDS_MAX = 10_000
+
+log = get_logger()
+
+
+class Work(Protocol):
+    async def __call__(self, *, tx: Transaction, now: datetime) -> int: ...
+
+
+class Outside(Protocol):
+    async def __call__(self, *, database: Database, now: datetime) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rhythm:
+    """The name of a job, and how long after one run it is due again, in programme time."""
+
+    name: str
+    hours: float = 0
+    minutes: float = 0
+    seconds: float = 0
+
+    @property
+    def rhythm(self) -> timedelta:
+        return timedelta(hours=self.hours, minutes=self.minutes, seconds=self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Every(_Rhythm):
+    """Work in one transaction per round. `run(tx=, now=)` returns how much it did; 0 means that nothing is left."""
+
+    run: Work
+
+    async def once(self, database: Database, now: datetime) -> int:
+        async with database.transaction() as tx:
+            return await self.run(tx=tx, now=now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand(_Rhythm):
+    """Work that calls outside systems between transactions of its own: `run(database=, now=)`, same rules."""
+
+    run: Outside
+
+    async def once(self, database: Database, now: datetime) -> int:
+        return await self.run(database=database, now=now)
+
+
+Job = Every | Errand
+
+
+class Jobs:
+    """Runs the jobs of one service. Any number of processes may; a lock sees to it that each job runs in one."""
+
+    def __init__(self, database: Database, jobs: Sequence[Job], clock: Clock) -> None:
+        self.database, self.clock = database, clock
+        self.jobs: Mapping[str, Job] = {job.name: job for job in jobs}
+        self.stopping = asyncio.Event()
+        self.resting: dict[str, tuple[float, float]] = {}
+
+    async def run(self) -> None:
+        """Work until `stopping` is set. A job that fails is logged, rests for a while, and is tried again."""
+        async with self.database.transaction() as tx:
+            await QUERIES.job_open(tx, names=sorted(self.jobs), now=self.clock.now())
+        while not self.stopping.is_set():
+            due = await self.due()
+            # Jobs are few and differ in what they wait for, so those that are due may run side by side.
+            await asyncio.gather(*(self.run_one(self.jobs[name]) for name in due))
+            if not due:
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def due(self) -> list[str]:
+        """The names of the jobs whose date has come and which are not resting after a failure."""
+        async with self.database.connection() as connection:
+            rows = await QUERIES.job_due(connection, now=self.clock.now(), names=list(self.jobs))
+        wall = asyncio.get_running_loop().time()
+        return [row["name"] for row in rows if self.resting.get(row["name"], (0.0, 0.0))[0] <= wall]
+
+    async def run_one(self, job: Job) -> None:
+        """Run one job until nothing is left, then set its next date. Skipped if another process has it."""
+        async with self.database.pool.acquire() as holder:
+            if not await QUERIES.job_try(holder, name=job.name):
+                self.rest(job.name, IDLE_SECONDS)
+                return
+            try:
+                await self._until_done(job)
+                self.resting.pop(job.name, None)
+            except Exception as error:
+                metrics.job_failures.labels(job.name).inc()
+                pause = min(
+                    max(self.resting.get(job.name, (0.0, 0.0))[1] * 2, 0.5),
+                    FAILURE_SECONDS_MAX,
+                )
+                self.rest(job.name, pause)
+                log.warning(
+                    "a job failed and will be tried again",
+                    job=job.name,
+                    again_in_seconds=pause,
+                    exc_info=error,
+                )
+            finally:
+                if not holder.is_closed():
+                    await QUERIES.job_leave(holder, name=job.name)
+
+    def rest(self, name: str, seconds: float) -> None:
+        """Leave a job alone for a while of real time."""
+        self.resting[name] = (asyncio.get_running_loop().time() + seconds, seconds)
+
+    async def _until_done(self, job: Job) -> None:
+        now = self.clock.now()
+        for _ in range(ROUNDS_MAX):
+            if self.stopping.is_set():
+                return
+            if not await job.once(self.database, now):
+                break
+            metrics.job_runs.labels(job.name).inc()
+        faults.point("job.done")
+        async with self.database.transaction() as tx:
+            await QUERIES.job_done(tx, name=job.name, due_at=now + job.rhythm)
+
+
+def housekeeping(keep_rows: int, partition_rows: int) -> Every:
+    """Gives the outbox room ahead, and drops the partitions that are sent and out of every replay's reach."""
+
+    async def rotate(*, tx: Transaction, now: datetime) -> int:
+        row: Any = await QUERIES.outbox_rotate(tx, size=partition_rows, keep=keep_rows)
+        return int(row["created"] + row["dropped"])
+
+    return Every(name="outbox-housekeeping", run=rotate, hours=1)

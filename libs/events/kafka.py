@@ -1,0 +1,66 @@
+"""Kafka clients with the settings the guarantees need, and no others. Tests look at the effective settings."""
+
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from libs.events.settings import ServiceSettings
+
+BATCH_BYTES: Final = 256 * 1024
+SESSION_TIMEOUT_MS: Final = 30_000
+BATCH_SECONDS_MAX: Final = SESSION_TIMEOUT_MS / 1000 / 3
+"""A batch that takes longer than a third of the session would look dead to the group."""
+
+
+def connection(settings: ServiceSettings) -> dict[str, Any]:
+    """Where Kafka is and who we are."""
+    known: dict[str, Any] = {"bootstrap_servers": settings.kafka_servers}
+    if settings.kafka_user and settings.kafka_password:
+        known |= {
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "SCRAM-SHA-256",
+            "sasl_plain_username": settings.kafka_user,
+            "sasl_plain_password": settings.kafka_password.get_secret_value(),
+        }
+    return known
+
+
+def producer(settings: ServiceSettings, name: str) -> AIOKafkaProducer:
+    """For the relay: acknowledged by all in-sync replicas, idempotent, whole batches."""
+    return AIOKafkaProducer(
+        **connection(settings),
+        client_id=f"gelombang.{name}.relay",
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=BATCH_BYTES,
+        linger_ms=0,
+        request_timeout_ms=20_000,
+    )
+
+
+def consumer(settings: ServiceSettings, name: str) -> AIOKafkaConsumer:
+    """For a worker: nothing is committed by itself, and a position outside the log is an error, never a silent jump."""
+    return AIOKafkaConsumer(
+        **connection(settings),
+        client_id=f"gelombang.{name}.worker",
+        group_id=f"gelombang.{name}",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_uncommitted",
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=3_000,
+        max_poll_interval_ms=300_000,
+        max_partition_fetch_bytes=1024 * 1024,
+        fetch_max_wait_ms=100,
+        metadata_max_age_ms=30_000,
+    )
+
+
+def reader(settings: ServiceSettings, name: str) -> AIOKafkaConsumer:
+    """For looking at topics without being a member of a group."""
+    return AIOKafkaConsumer(
+        **connection(settings),
+        client_id=f"gelombang.{name}.reader",
+        group_id=None,
+        enable_auto_commit=False,
+    )

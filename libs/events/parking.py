@@ -1,0 +1,110 @@
+"""Sets aside what can not be applied, with the reason, and everything later of the same key; the rest goes on.
+
+`redrive` replays parked events in their order once the cause is repaired, in the same kind of transaction that would
+have applied them, under the lock of their lane. An event that fails again stays, with one more attempt, and holds up
+its key.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from libs.events import codec
+from libs.events.contracts import Event
+from libs.events.database import QUERIES, Database, Transaction
+from libs.events.numbering import Lane
+from libs.events.ordering import Reaction
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A record that waits, why, and where it stood."""
+
+    lane: Lane
+    offset: int
+    key: str | None
+    number: int | None
+    type: str
+    reason: codec.Poison
+    value: bytes
+
+
+async def parked_keys(tx: Transaction, keys: Sequence[str]) -> set[tuple[str, str]]:
+    """Which of these keys have something parked, as (topic, key)."""
+    return {(row["topic"], row["key"]) for row in await QUERIES.parked_keys(tx, keys=keys)} if keys else set()
+
+
+async def park(tx: Transaction, records: Sequence[Parked], now: datetime) -> None:
+    """Keep these records until somebody repairs the cause."""
+    if records:
+        await QUERIES.parked_add(
+            tx,
+            topics=[record.lane[0] for record in records],
+            lanes=[record.lane[1] for record in records],
+            offsets=[record.offset for record in records],
+            keys=[record.key for record in records],
+            numbers=[record.number for record in records],
+            types=[record.type for record in records],
+            reasons=[record.reason.reason for record in records],
+            details=[record.reason.detail for record in records],
+            values=[record.value for record in records],
+            now=now,
+        )
+
+
+async def redrive(database: Database, reactions: Mapping[type[Event], Reaction]) -> tuple[int, int]:
+    """Try everything that is parked again, key by key and in order. Returns how many were applied, how many remain."""
+    async with database.connection() as connection:
+        heads = await QUERIES.parked_heads(connection)
+    applied = 0
+    for head in heads:
+        applied += await _redrive_key(database, reactions, head["topic"], head["lane"], head["key"], head["id"])
+    async with database.connection() as connection:
+        return applied, await QUERIES.parked_count(connection)
+
+
+async def _redrive_key(
+    database: Database,
+    reactions: Mapping[type[Event], Reaction],
+    topic: str,
+    lane: int,
+    key: str | None,
+    head: int,
+) -> int:
+    """Apply the parked events of one key until one fails; each in a transaction of its own."""
+    applied = 0
+    while True:
+        try:
+            async with database.transaction() as tx:
+                await QUERIES.position_lock(tx, topics=[topic], lanes=[lane])
+                rows = await QUERIES.parked_of_key(tx, topic=topic, key=key, id=head)
+                if not rows:
+                    return applied
+                head = rows[0]["id"]
+                event = codec.read_event(codec.read_envelope(rows[0]["value"]), topic)
+                if rows[0]["number"] is None:
+                    raise codec.Poison(
+                        "no-number",
+                        "no relay has numbered the record; drop it when you know where it came from",
+                    )
+                if reaction := reactions.get(type(event)):
+                    await reaction(tx=tx, events=[event])
+                await QUERIES.parked_done(tx, ids=[head])
+                applied += 1
+        except Exception as error:
+            poison = error if isinstance(error, codec.Poison) else codec.Poison("refused", type(error).__name__)
+            async with database.transaction() as tx:
+                await QUERIES.parked_again(tx, id=head, reason=poison.reason, detail=poison.detail)
+            return applied
+
+
+async def drop(database: Database, ids: Sequence[int]) -> None:
+    """Give up parked records for good, by an operator's decision."""
+    async with database.transaction() as tx:
+        await QUERIES.parked_done(tx, ids=ids)
+
+
+async def listed(database: Database, limit: int = 100) -> list[Mapping[str, object]]:
+    """What is parked, oldest first, without the records themselves."""
+    async with database.connection() as connection:
+        return [dict(row) for row in await QUERIES.parked_list(connection, limit=limit)]

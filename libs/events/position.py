@@ -1,0 +1,78 @@
+"""What a consumer does with the next records of a lane: pure decisions, the same in tests and production.
+
+The number decides, never the Kafka offset. Number <= last: a repeat, without effect. Number = last + 1: news. A jump:
+the lane waits, and says what is missing; it reads on only to find the missing number, which the relay can send again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a service has come in one lane of one source. `number` is the last one applied, 0 before the first."""
+
+    next_offset: int = 0
+    number: int = 0
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the consumer knows of a record before it looks inside. `number` is None where no relay has numbered it."""
+
+    offset: int
+    number: int | None
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers `first` to `last` have not arrived, and a later one has, at `offset`."""
+
+    first: int
+    last: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a run of records: the indices to apply, the strays to park, where the lane stands afterwards."""
+
+    news: list[int]
+    strays: list[int]
+    repeats: int
+    gap: Gap | None
+    after: Position
+
+
+def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:
+    """Tell news from repeats, strays and gaps, in offset order.
+
+    While a number is missing the offset does not move, so that a restart finds the gap again. A record of an older
+    epoch that is no repeat comes from a relay that was declared dead: it is a stray.
+    """
+    news: list[int] = []
+    strays: list[int] = []
+    repeats, gap = 0, None
+    number, epoch, next_offset = position.number, position.epoch, position.next_offset
+    for index, record in enumerate(records):
+        if record.number is None or (record.number > number and record.epoch < epoch):
+            if gap is None:
+                strays.append(index)
+        elif record.number <= number:
+            repeats += 1
+        elif record.number == number + 1:
+            news.append(index)
+            number, epoch, gap = record.number, record.epoch, None
+        elif gap is None:
+            gap = Gap(number + 1, record.number - 1, record.offset)
+        if gap is None:
+            next_offset = record.offset + 1
+    return Verdict(
+        news,
+        strays,
+        repeats,
+        gap,
+        replace(position, next_offset=next_offset, number=number, epoch=epoch),
+    )

@@ -1,0 +1,184 @@
+-- The SQL of the event path. The names say who uses a query: outbox, relay, position, parked, job.
+
+-- name: outbox_add!
+-- A handful of events at once; larger lists go in by COPY.
+INSERT INTO outbox (topic, lane, key, value)
+SELECT topic, lane, key, value
+  FROM unnest(:topics::text[], :lanes::smallint[], :keys::text[], :values::bytea[]) AS event (topic, lane, key, value);
+
+-- name: outbox_after
+-- The next rows to send. Below pg_snapshot_xmin every transaction has ended, so nothing can still appear behind the
+-- cursor; the order is a function of the outbox alone, so any relay reads the same run.
+SELECT xid, position, topic, lane, key, value
+  FROM outbox
+ WHERE (xid, position) > (:xid::xid8, :position::bigint)
+   AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ ORDER BY outbox.xid, outbox.position
+ LIMIT :limit;
+
+-- name: outbox_unsent$
+-- How many rows wait for the relay, committed or about to be; counted only up to a limit, since zero is the question.
+SELECT count(*)
+  FROM (SELECT FROM outbox, relay WHERE (outbox.xid, outbox.position) > (relay.xid, relay.position) LIMIT 10000) AS waiting;
+
+-- name: outbox_lane_after
+-- The unsent rows of one lane in sending order: what the relay would number next, to hold against the topic's tail.
+SELECT value
+  FROM outbox
+ WHERE (xid, position) > (:xid::xid8, :position::bigint) AND topic = :topic AND lane = :lane
+ ORDER BY outbox.xid, outbox.position
+ LIMIT :limit;
+
+-- name: outbox_lane_before^
+-- The cursor just before the last `count` rows that were sent in one lane: where to go back to.
+SELECT xid, position
+  FROM outbox
+ WHERE (xid, position) <= (:xid::xid8, :position::bigint) AND topic = :topic AND lane = :lane
+ ORDER BY outbox.xid DESC, outbox.position DESC
+OFFSET :count - 1
+ LIMIT 1;
+
+-- name: outbox_rotate^
+-- Make room ahead and drop partitions older than the newest `keep` rows. Runs with the rights of the owner role and
+-- never touches a partition with unsent rows.
+SELECT created, dropped FROM outbox_rotate(:size, :keep);
+
+-- name: relay_state^
+SELECT owner, beat, epoch, xid, position FROM relay;
+
+-- name: relay_take^
+-- Become the owner if there is none, if its connection is gone, or if it has not moved since we last looked (`beat`).
+-- The old owner is fenced from this moment: it can not store any more.
+UPDATE relay
+   SET owner = :owner::uuid,
+       backend = pg_backend_pid(),
+       backend_start = (SELECT activity.backend_start FROM pg_stat_activity AS activity WHERE activity.pid = pg_backend_pid()),
+       beat = beat + 1
+ WHERE owner IS NULL
+    OR beat = :silent_since::bigint
+    OR NOT EXISTS (SELECT FROM pg_stat_activity AS activity
+                    WHERE activity.pid = relay.backend AND activity.backend_start = relay.backend_start)
+RETURNING epoch, xid, position;
+
+-- name: relay_numbers
+SELECT topic, lane, number FROM relay_number;
+
+-- name: relay_store$
+-- Cursor and numbers move together or not at all, and only for the owner. Returns how many rows moved: 0 means fenced.
+WITH moved AS (
+    UPDATE relay SET xid = :xid::xid8, position = :position::bigint, beat = beat + 1 WHERE owner = :owner::uuid RETURNING one
+), numbers AS (
+    INSERT INTO relay_number (topic, lane, number)
+    SELECT given.topic, given.lane, given.number
+      FROM unnest(:topics::text[], :lanes::smallint[], :numbers::bigint[]) AS given (topic, lane, number), moved
+     ORDER BY given.topic, given.lane
+    ON CONFLICT (topic, lane) DO UPDATE SET number = excluded.number
+)
+SELECT count(*) FROM moved;
+
+-- name: relay_beat!
+-- A sign of life while there is nothing to send.
+UPDATE relay SET beat = beat + 1 WHERE owner = :owner::uuid;
+
+-- name: relay_leave!
+-- A clean end: the next relay need not wait.
+UPDATE relay SET owner = NULL WHERE owner = :owner::uuid;
+
+-- name: relay_rewind!
+-- Go back to an earlier cursor: every lane's number falls by the rows that will be sent again, so each gets its old one.
+WITH back AS (
+    SELECT topic, lane, count(*) AS rows
+      FROM outbox, relay
+     WHERE (outbox.xid, outbox.position) > (:xid::xid8, :position::bigint)
+       AND (outbox.xid, outbox.position) <= (relay.xid, relay.position)
+     GROUP BY topic, lane
+), numbers AS (
+    UPDATE relay_number SET number = relay_number.number - back.rows
+      FROM back WHERE back.topic = relay_number.topic AND back.lane = relay_number.lane
+)
+UPDATE relay SET xid = :xid::xid8, position = :position::bigint WHERE owner = :owner::uuid;
+
+-- name: position_open!
+-- A row for every lane this service may be given; an existing one is left as it is.
+INSERT INTO position (source, topic, lane)
+SELECT source, topic, lane
+  FROM unnest(:sources::text[], :topics::text[], :lanes::smallint[]) AS lane (source, topic, lane)
+ON CONFLICT (source, topic, lane) DO NOTHING;
+
+-- name: position_lock
+-- Sorted, so that two workers never wait for each other in a circle. Whoever waits here then sees what the other applied.
+SELECT topic, lane, next_offset, number, epoch
+  FROM position
+ WHERE (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS wanted (topic, lane))
+ ORDER BY topic, lane
+   FOR UPDATE;
+
+-- name: position_all
+SELECT topic, lane, next_offset, number, epoch FROM position;
+
+-- name: position_advance!
+UPDATE position
+   SET next_offset = moved.next_offset, number = moved.number, epoch = moved.epoch
+  FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[], :numbers::bigint[], :epochs::integer[])
+       AS moved (topic, lane, next_offset, number, epoch)
+ WHERE position.topic = moved.topic AND position.lane = moved.lane;
+
+-- name: parked_keys
+-- Which of these keys wait behind a parked event.
+SELECT DISTINCT topic, key FROM parked WHERE key = ANY(:keys::text[]);
+
+-- name: parked_add!
+INSERT INTO parked (topic, lane, "offset", key, number, type, reason, detail, value, parked_at)
+SELECT topic, lane, "offset", key, number, type, reason, detail, value, :now
+  FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[], :keys::text[], :numbers::bigint[], :types::text[],
+              :reasons::text[], :details::text[], :values::bytea[])
+       AS record (topic, lane, "offset", key, number, type, reason, detail, value);
+
+-- name: parked_count$
+SELECT count(*) FROM parked;
+
+-- name: parked_list
+SELECT id, topic, lane, "offset", key, type, reason, detail, attempt, parked_at
+  FROM parked
+ ORDER BY id
+ LIMIT :limit;
+
+-- name: parked_heads
+-- The first parked event of each key, and every keyless one: what a redrive can try next.
+SELECT DISTINCT ON (topic, coalesce(key, id::text)) id, topic, lane, key
+  FROM parked
+ ORDER BY topic, coalesce(key, id::text), id;
+
+-- name: parked_of_key
+-- Everything parked for one key, in its order. Locked: one redrive at a time works on a key.
+SELECT id, topic, lane, "offset", key, number, type, reason, value
+  FROM parked
+ WHERE topic = :topic AND (key = :key OR (:key::text IS NULL AND id = :id))
+ ORDER BY id
+   FOR UPDATE;
+
+-- name: parked_done!
+DELETE FROM parked WHERE id = ANY(:ids::bigint[]);
+
+-- name: parked_again!
+UPDATE parked SET attempt = attempt + 1, reason = :reason, detail = :detail WHERE id = :id;
+
+-- name: job_open!
+-- A new job is due at once; one that is known keeps its date.
+INSERT INTO job (name, due_at)
+SELECT name, :now FROM unnest(:names::text[]) AS job (name)
+ON CONFLICT (name) DO NOTHING;
+
+-- name: job_due
+SELECT name, due_at FROM job WHERE due_at <= :now AND name = ANY(:names::text[]) ORDER BY due_at, name;
+
+-- name: job_done!
+UPDATE job SET due_at = :due_at WHERE name = :name;
+
+-- name: job_try$
+-- One process at a time runs a job; the lock goes with the connection, so a dead process holds nobody up.
+SELECT pg_try_advisory_lock(hashtext('job'), hashtext(:name));
+
+-- name: job_leave!
+-- Given back at once, so that the same or another process may run the job again.
+SELECT pg_advisory_unlock(hashtext('job'), hashtext(:name));

@@ -1,0 +1,300 @@
+"""Runs a service: its roles api, worker, relay and jobs, together in one process or each in its own.
+
+Start: settings, logs, store, resources, roles. Stop, on SIGTERM or SIGINT: the API takes no more requests, jobs and
+worker finish what they hold, the relay sends what is written, then the store closes. A role whose Kafka or PostgreSQL
+is away says so and tries again; one that must not go on (a restored database, nearly all poison) stops and says why.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any, Final, Protocol
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from libs.events import kafka, logs, parking, tracing
+from libs.events.clock import Clock
+from libs.events.consumer import Consumer, NearlyAllPoison
+from libs.events.contracts import Event
+from libs.events.database import Database, UnsafeDatabase, is_transient, open_database
+from libs.events.health import Health
+from libs.events.jobs import Job, Jobs, housekeeping
+from libs.events.ordering import Reaction
+from libs.events.relay import Fenced, Relay
+from libs.events.restore import OlderThanTopics
+from libs.events.settings import ServiceSettings
+
+ROLES: Final = ("api", "worker", "relay", "jobs")
+STOP_SECONDS_MAX: Final = 15.0
+PAUSE_SECONDS_MAX: Final = 5.0
+
+log = logs.get_logger()
+
+
+class Resource(Protocol):
+    """Something a service opens at start and closes at the end: a batcher, a client of an outside system."""
+
+    def start(self, database: Database, clock: Clock) -> Awaitable[None] | None: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What `main.py` puts together: everything the runtime needs to know of a service."""
+
+    name: str
+    settings: ServiceSettings
+    clock: Clock
+    api: FastAPI
+    reactions: Mapping[type[Event], Reaction]
+    jobs: Sequence[Job] = ()
+    resources: Sequence[Resource] = field(default=())
+
+
+def run(build: Callable[[], Service]) -> None:
+    """The command line of a service: `python -m services.NAME [role ...]`, or `parked`, `redrive`, `drop ID ...`."""
+    parser = argparse.ArgumentParser(description="Run a service of Gelombang: all its roles, or those named.")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="role",
+        help=f"{', '.join(ROLES)} (default: all); or: parked, redrive, drop ID...",
+    )
+    words = parser.parse_args().words
+    service = build()
+    logs.configure(service.name, service.settings.log_level, service.clock)
+    tracing.configure(service.name, service.settings.traces_endpoint)
+    if words and words[0] in ("parked", "redrive", "drop"):
+        asyncio.run(_tend(service, words))
+        return
+    if unknown := [word for word in words if word not in ROLES]:
+        parser.error(f"unknown role {unknown[0]!r}; roles are {', '.join(ROLES)}")
+    try:
+        uvloop.run(Runtime(service, words or ROLES).run())
+    except UnsafeDatabase as error:
+        sys.exit(str(error))
+
+
+async def _tend(service: Service, words: Sequence[str]) -> None:
+    """Look after parked events."""
+    async with open_database(service.settings.database_url.get_secret_value()) as database:
+        if words[0] == "drop":
+            await parking.drop(database, [int(word) for word in words[1:]])
+        if words[0] == "redrive":
+            applied, left = await parking.redrive(database, service.reactions)
+            print(f"{applied} applied, {left} still parked")
+        for row in await parking.listed(database):
+            print("  ".join(f"{name}={value}" for name, value in row.items()))
+
+
+class Runtime:
+    """One process of a service."""
+
+    def __init__(self, service: Service, roles: Sequence[str]) -> None:
+        self.service, self.roles = service, roles
+        self.stopping = asyncio.Event()
+        self.stoppers: dict[str, Callable[[], None]] = {}
+        self.database: Database
+        self.health: Health
+
+    async def run(self) -> None:
+        """Work until told to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        service = self.service
+        listener = self._listen() if "api" in self.roles else None
+        async with self._open_database() as database, self._resources(database):
+            self.database = database
+            self.health = Health(
+                service.name,
+                service.settings,
+                database,
+                service.clock,
+                [job.name for job in self._jobs()],
+            )
+            for name, value in (
+                ("database", database),
+                ("clock", service.clock),
+                ("health", self.health),
+            ):
+                setattr(service.api.state, name, value)
+            tasks = {role: loop.create_task(self._keep(role, listener)) for role in self.roles}
+            log.info(
+                "started",
+                roles=list(self.roles),
+                port=service.settings.http_port if listener else None,
+            )
+            await self.stopping.wait()
+            await self._stop(tasks)
+            await self.health.close()
+        log.info("stopped")
+
+    def _listen(self) -> socket.socket:
+        """Take the port before anything else starts; a taken one is a sentence, not a stack trace."""
+        settings = self.service.settings
+        try:
+            return socket.create_server((settings.http_host, settings.http_port), backlog=2048)
+        except OSError as error:
+            sys.exit(
+                f"{settings.http_host}:{settings.http_port} can not be opened ({error.strerror}). "
+                "Stop what holds it, or set GELOMBANG_HTTP_PORT to a free port."
+            )
+
+    @contextlib.asynccontextmanager
+    async def _open_database(self) -> AsyncIterator[Database]:
+        """The store, waiting for it as long as it takes."""
+        settings, pause = self.service.settings, 0.2
+        async with contextlib.AsyncExitStack() as stack:
+            while True:
+                try:
+                    opened = open_database(
+                        settings.database_url.get_secret_value(),
+                        max_size=settings.database_connections,
+                    )
+                    database = await stack.enter_async_context(opened)
+                    break
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    log.warning("the database does not answer yet; trying again", exc_info=error)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, PAUSE_SECONDS_MAX)
+            yield database
+
+    @contextlib.asynccontextmanager
+    async def _resources(self, database: Database) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for resource in self.service.resources:
+                started = resource.start(database, self.service.clock)
+                if isawaitable(started):
+                    await started
+                stack.push_async_callback(resource.close)
+            yield
+
+    def _jobs(self) -> list[Job]:
+        settings = self.service.settings
+        return [
+            *self.service.jobs,
+            housekeeping(settings.outbox_keep_rows, settings.outbox_partition_rows),
+        ]
+
+    async def _keep(self, role: str, listener: socket.socket | None) -> None:
+        """Keep a role working: start it again after trouble that may pass, leave it stopped after any other."""
+        work = {
+            "api": self._api,
+            "worker": self._worker,
+            "relay": self._relay,
+            "jobs": self._run_jobs,
+        }[role]
+        pause = 0.2
+        while not self.stopping.is_set():
+            self.health.roles[role] = "working"
+            try:
+                await (work(listener) if role == "api" else work())  # type: ignore[operator]
+                return
+            except (NearlyAllPoison, OlderThanTopics) as error:
+                self.health.roles[role] = f"stopped: {error}"
+                log.error(
+                    "a role has stopped and will not go on by itself",
+                    role=role,
+                    why=str(error),
+                )
+                return
+            except Fenced:
+                log.warning("another relay has taken over; this one stands by")
+            except Exception as error:
+                self.health.roles[role] = f"trying again: {type(error).__name__}"
+                log.warning(
+                    "a role failed and starts again",
+                    role=role,
+                    in_seconds=pause,
+                    exc_info=error,
+                )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), pause)
+            pause = min(pause * 2, PAUSE_SECONDS_MAX)
+
+    async def _api(self, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            self.service.api,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+            server_header=False,
+        )
+        server = _Server(config)
+        self.stoppers["api"] = lambda: setattr(server, "should_exit", True)
+        await server.serve(sockets=[listener])
+
+    async def _worker(self) -> None:
+        client = kafka.consumer(self.service.settings, self.service.name)
+        consumer = Consumer(
+            self.database,
+            client,
+            self.service.name,
+            self.service.reactions,
+            self.service.clock,
+        )
+        self.stoppers["worker"] = consumer.stopping.set
+        async with _started(client):
+            await consumer.run()
+
+    async def _relay(self) -> None:
+        producer = kafka.producer(self.service.settings, self.service.name)
+        reader = kafka.reader(self.service.settings, self.service.name)
+        relay = Relay(self.database, producer, self.service.name)
+        self.stoppers["relay"] = relay.stopping.set
+        async with _started(reader), _started(producer):
+            await relay.run(reader)
+
+    async def _run_jobs(self) -> None:
+        jobs = Jobs(self.database, self._jobs(), self.service.clock)
+        self.stoppers["jobs"] = jobs.stopping.set
+        await jobs.run()
+
+    async def _stop(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
+        """In the order of ROLES, so that what the first ones still write is sent by the relay."""
+        for role in (*ROLES[:2], "jobs", "relay"):
+            if role not in tasks:
+                continue
+            if stopper := self.stoppers.get(role):
+                stopper()
+            done, _ = await asyncio.wait([tasks[role]], timeout=STOP_SECONDS_MAX)
+            if not done:
+                log.warning("a role did not stop in time", role=role)
+                tasks[role].cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the runtime decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _started(client: Any) -> AsyncIterator[None]:
+    """A Kafka client from start to stop; also stopped when its start fails half-way."""
+    try:
+        await client.start()
+        yield
+    finally:
+        await client.stop()
