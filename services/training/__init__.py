@@ -1,0 +1,1 @@
+"""Courses, learning credit, redeem codes, attendance and certificates. See README.md."""

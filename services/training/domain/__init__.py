@@ -1,0 +1,1 @@
+"""What training rules say: pure functions over values. No I/O, no clock, no randomness."""
