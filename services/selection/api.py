@@ -1,0 +1,161 @@
+"""HTTP of selection: officers run waves, the public looks at them, citizens see their own part in a draw."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Path, Request
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from libs.events.access import Access, Citizen, Staff
+from libs.events.api import Now, Tx, new_api
+from libs.events.programme import Programme
+from libs.events.refusal import Refusal, Refused
+from services.selection import bundle, commands, views
+from services.selection.commands import UNKNOWN_WAVE
+from services.selection.domain.quotas import Province
+from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX, State
+from services.selection.pool_store import PoolStore
+from services.selection.store import Store
+
+WAVES_MAX: Final = 1_000
+DRAWS_MAX: Final = 100
+
+PROGRAMME_PATTERN: Final = r"^[a-z0-9-]{1,40}$"
+ProgrammeName = Annotated[str, Path(pattern=PROGRAMME_PATTERN)]
+WaveNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+
+NOT_PUBLISHED: Final = Refusal(
+    "not-published",
+    409,
+    "Gelombang ini belum diumumkan hasilnya; berkas undian tersedia setelah pengumuman.",
+    "This wave is not published yet; the bundle is there once it is.",
+)
+
+
+class ProposeBody(BaseModel):
+    """What is left out comes from the programme file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    programme: Annotated[str, StringConstraints(pattern=PROGRAMME_PATTERN)]
+    wave: Annotated[int, Field(ge=1, le=1_000_000)]
+    seats: Annotated[int, Field(ge=0, le=SEATS_MAX)] | None = None
+    recycle: bool = False
+    opens_at: AwareDatetime | None = None
+    closes_at: AwareDatetime | None = None
+    draws_at: AwareDatetime | None = None
+
+    def times(self) -> tuple[datetime | None, ...]:
+        return self.opens_at, self.closes_at, self.draws_at
+
+
+class VoidBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    # Published as it stands: one line of printable text.
+    reason: Annotated[
+        str,
+        StringConstraints(
+            strip_whitespace=True, min_length=REASON_CHARACTERS_MIN, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$"
+        ),
+    ]
+
+
+def create_api(
+    store: Store, pools: PoolStore, programmes: Mapping[str, Programme], provinces: Sequence[Province], access: Access
+) -> FastAPI:
+    """The API; the runtime gives it database and clock."""
+    api = new_api("selection", "Waves and draws that anybody can run again.")
+    _add_officers(api, store, programmes, provinces, access)
+    _add_public(api, store, pools, {place.code: place for place in provinces})
+    _add_citizens(api, pools, access)
+    return api
+
+
+def _add_officers(
+    api: FastAPI, store: Store, programmes: Mapping[str, Programme], provinces: Sequence[Province], access: Access
+) -> None:
+    maker_only = Annotated[Staff, Depends(access.staff("maker"))]
+    checker_only = Annotated[Staff, Depends(access.staff("checker"))]
+
+    @api.post("/v1/waves", status_code=201, tags=["officers"], summary="Propose a wave, or replace a proposal")
+    async def propose(body: ProposeBody, tx: Tx, now: Now, maker: maker_only) -> dict[str, Any]:
+        split = await commands.propose(
+            tx, store, programmes, provinces, programme=body.programme, number=body.wave, seats=body.seats,
+            recycle=body.recycle, times=body.times(), person=maker.person, now=now,
+        )  # fmt: skip
+        quotas = [{"province": place, "tier": tier, "seats": seats} for (place, tier), seats in split.items()]
+        return {
+            "programme": body.programme,
+            "wave": body.wave,
+            "state": State.PROPOSED,
+            "seats": sum(split.values()),
+            "quotas": quotas,
+        }
+
+    @api.post("/v1/waves/{programme}/{wave}/approval", tags=["officers"], summary="Announce a proposed wave")
+    async def approve(
+        programme: ProgrammeName, wave: WaveNumber, tx: Tx, now: Now, checker: checker_only
+    ) -> dict[str, Any]:
+        return {"state": await commands.approve(tx, store, programme, wave, checker.person, now)}
+
+    @api.post("/v1/waves/{programme}/{wave}/void", status_code=202, tags=["officers"], summary="Ask to void a wave")
+    async def ask_void(
+        programme: ProgrammeName, wave: WaveNumber, body: VoidBody, tx: Tx, now: Now, maker: maker_only
+    ) -> dict[str, Any]:
+        state = await commands.ask_void(tx, store, programme, wave, body.reason, maker.person, now)
+        return {"state": state, "void": "asked"}
+
+    @api.post("/v1/waves/{programme}/{wave}/void/approval", tags=["officers"], summary="Void a wave, in public")
+    async def approve_void(
+        programme: ProgrammeName, wave: WaveNumber, tx: Tx, now: Now, checker: checker_only
+    ) -> dict[str, Any]:
+        return {"state": await commands.approve_void(tx, store, programme, wave, checker.person, now)}
+
+
+def _add_public(api: FastAPI, store: Store, pools: PoolStore, provinces: Mapping[str, Province]) -> None:
+    @api.get("/v1/waves", tags=["public"], summary="Every wave")
+    async def waves(tx: Tx) -> list[dict[str, Any]]:
+        return [views.listed(row) for row in await store.listed(tx, WAVES_MAX)]
+
+    @api.get("/v1/waves/{programme}/{wave}", tags=["public"], summary="One wave: times, quotas, commitment, result")
+    async def wave(programme: ProgrammeName, wave: WaveNumber, tx: Tx) -> dict[str, Any]:
+        view = await store.view(tx, programme, wave)
+        if view is None:
+            raise Refused(UNKNOWN_WAVE)
+        wave_id = view["wave_id"]
+        quotas, strata = await store.quotas(tx, wave_id), await store.strata(tx, wave_id)
+        return views.wave(view, quotas, strata, await store.sources_of_recycled_seats(tx, wave_id), provinces)
+
+    @api.get(
+        "/v1/waves/{programme}/{wave}/bundle",
+        tags=["public"],
+        summary="Everything needed to run the draw again (JSON Lines)",
+        response_class=StreamingResponse,
+    )
+    async def public_bundle(programme: ProgrammeName, wave: WaveNumber, tx: Tx, request: Request) -> StreamingResponse:
+        view = await store.view(tx, programme, wave)
+        if view is None:
+            raise Refused(UNKNOWN_WAVE)
+        if view["state"] != State.PUBLISHED:
+            raise Refused(NOT_PUBLISHED)
+        return StreamingResponse(
+            bundle.write(request.app.state.database, pools, view),
+            media_type="application/jsonl",
+            headers={"content-disposition": f'attachment; filename="{programme}-{wave}.draw.jsonl"'},
+        )
+
+
+def _add_citizens(api: FastAPI, pools: PoolStore, access: Access) -> None:
+    caller = Annotated[Citizen, Depends(access.citizen)]
+
+    @api.get("/v1/me/draws", tags=["citizens"], summary="My applications: proof, ticket, rank and cut-off")
+    async def my_draws(tx: Tx, citizen: caller) -> list[dict[str, Any]]:
+        found = []
+        for row in await pools.draws_of(tx, citizen.citizen_id, DRAWS_MAX):
+            in_pool = row["leaf"] is not None
+            proof = await pools.proof(tx, row["wave_id"], row["leaf"], row["pool_count"]) if in_pool else None
+            found.append(views.citizen_draw(row, proof))
+        return found

@@ -1,0 +1,1 @@
+"""The rules of waves and draws: pure functions over values, integers only."""

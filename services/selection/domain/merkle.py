@@ -1,0 +1,69 @@
+"""A Merkle tree as RFC 9162, section 2.1 defines it: leaves and nodes are hashed apart, an odd node is never doubled.
+
+A level is the concatenation of its 32-byte hashes; level 0 holds the leaves. The last node of an odd level moves up
+unchanged, which gives exactly the tree of the RFC (the split at the largest power of two below the size).
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+HASH_BYTES: Final = 32
+LEAF: Final = b"\x00"
+NODE: Final = b"\x01"
+EMPTY: Final = sha256().digest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    return sha256(LEAF + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(NODE + left + right).digest()
+
+
+def levels_of(leaves: bytes) -> list[bytes]:
+    """Every level of the tree over concatenated leaf hashes, the leaves first and the root last."""
+    levels = [leaves]
+    while len(levels[-1]) > HASH_BYTES:
+        below = levels[-1]
+        size = len(below)
+        pairs = [sha256(NODE + below[at : at + 64]).digest() for at in range(0, size - 32, 64)]
+        if size // HASH_BYTES % 2:
+            pairs.append(below[-HASH_BYTES:])
+        levels.append(b"".join(pairs))
+    return levels
+
+
+def root_of(levels: Sequence[bytes]) -> bytes:
+    """The root; the hash of nothing where there is no leaf, as the RFC wants it."""
+    return levels[-1] or EMPTY
+
+
+def proof_positions(leaf: int, size: int) -> list[tuple[int, int]]:
+    """Where the hashes of an inclusion proof stand, as (level, position), from the leaf upwards."""
+    if not 0 <= leaf < size:
+        raise ValueError("no such leaf")
+    found = []
+    level = 0
+    while size > 1:
+        sibling = leaf ^ 1
+        if sibling < size:
+            found.append((level, sibling))
+        leaf, size, level = leaf // 2, (size + 1) // 2, level + 1
+    return found
+
+
+def is_included(leaf_digest: bytes, leaf: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether the proof leads from this leaf to the root of a tree of this size (RFC 9162, section 2.1.3.2)."""
+    if not 0 <= leaf < size:
+        return False
+    current, rest = leaf_digest, list(proof)
+    while size > 1:
+        if leaf ^ 1 < size:
+            if not rest:
+                return False
+            sibling = rest.pop(0)
+            current = node_hash(sibling, current) if leaf % 2 else node_hash(current, sibling)
+        leaf, size = leaf // 2, (size + 1) // 2
+    return not rest and current == root

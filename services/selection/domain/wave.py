@@ -1,0 +1,169 @@
+"""The life of a wave: which step may follow which, and what a proposal must say. One table, read by everybody."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from libs.events.programme import Programme
+from libs.events.refusal import Refusal
+
+SEATS_MAX: Final = 10_000_000
+REASON_CHARACTERS_MIN: Final = 10
+
+
+class State(StrEnum):
+    PROPOSED = "proposed"
+    ANNOUNCED = "announced"
+    OPEN = "open"
+    CLOSED = "closed"
+    COMMITTED = "committed"
+    DRAWN = "drawn"
+    PUBLISHED = "published"
+    VOIDED = "voided"
+
+
+class Step(StrEnum):
+    PROPOSE = "propose"
+    APPROVE = "approve"
+    OPEN = "open"
+    CLOSE = "close"
+    COMMIT = "commit"
+    DRAW = "draw"
+    PUBLISH = "publish"
+    VOID = "void"
+
+
+TRANSITIONS: Final[Mapping[tuple[State | None, Step], State]] = {
+    (None, Step.PROPOSE): State.PROPOSED,
+    (State.PROPOSED, Step.PROPOSE): State.PROPOSED,  # nobody outside has seen a proposal: it may be replaced
+    (State.PROPOSED, Step.APPROVE): State.ANNOUNCED,
+    (State.ANNOUNCED, Step.OPEN): State.OPEN,
+    (State.OPEN, Step.CLOSE): State.CLOSED,
+    (State.CLOSED, Step.COMMIT): State.COMMITTED,
+    (State.COMMITTED, Step.DRAW): State.DRAWN,
+    (State.DRAWN, Step.PUBLISH): State.PUBLISHED,
+    (State.PROPOSED, Step.VOID): State.VOIDED,
+    (State.ANNOUNCED, Step.VOID): State.VOIDED,
+    (State.OPEN, Step.VOID): State.VOIDED,
+    (State.CLOSED, Step.VOID): State.VOIDED,
+    (State.COMMITTED, Step.VOID): State.VOIDED,
+    (State.DRAWN, Step.VOID): State.VOIDED,  # only until the first result has been sent to a citizen
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a wave opens, closes and is drawn; programme time."""
+
+    opens_at: datetime
+    closes_at: datetime
+    draws_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A wave as a maker proposes it; `seats` do not contain the recycled ones."""
+
+    programme: str
+    wave: int
+    seats: int
+    recycle: bool
+    times: Times
+
+
+def legal(state: State | None) -> tuple[Step, ...]:
+    """The steps that may be taken from here, in the order of a wave's life."""
+    return tuple(step for step in Step if (state, step) in TRANSITIONS)
+
+
+def move(state: State | None, step: Step) -> State | Refusal:
+    """The state after a step, or a refusal that names the legal steps."""
+    if after := TRANSITIONS.get((state, step)):
+        return after
+    steps = ", ".join(legal(state)) or "-"
+    return Refusal(
+        "illegal-step",
+        409,
+        f"Gelombang berstatus {state or 'tidak ada'}; langkah {step} tidak berlaku. Langkah yang berlaku: {steps}.",
+        f"The wave is {state or 'not there'}; the step {step} is not legal. Legal steps: {steps}.",
+    )
+
+
+def void(state: State, results_sent: bool) -> State | Refusal:
+    """Give a wave up. A citizen who has been told that they won keeps what they were told: no void after that."""
+    if state is State.DRAWN and results_sent:
+        return Refusal(
+            "results-sent",
+            409,
+            "Hasil undian sudah mulai dikirim kepada warga; gelombang ini tidak dapat dibatalkan lagi.",
+            "Results are already on their way to citizens; this wave can not be voided any more.",
+        )
+    return move(state, Step.VOID)
+
+
+def propose(
+    programme: Programme, wave: int, seats: int | None, recycle: bool, times: tuple[datetime | None, ...]
+) -> Proposal | Refusal:
+    """A proposal, with what the maker left open taken from the programme file.
+
+    `times` are opens, closes, draws, each None for the file's. Seats of 0 are right for a wave of recycled seats alone.
+    """
+    known = programme.wave(wave)
+    filed = (known.opens, known.closes, known.draws) if known else (None, None, None)
+    chosen = tuple(told or file for told, file in zip(times, filed, strict=True))
+    opens, closes, draws = chosen
+    seats = known.seats if seats is None and known else seats
+    if opens is None or closes is None or draws is None or seats is None:
+        return Refusal(
+            "wave-not-in-programme",
+            422,
+            f"Berkas program tidak memuat gelombang {wave}. Isi sendiri waktu buka, tutup, undian dan jumlah kursi.",
+            f"The programme file has no wave {wave}. Give opens_at, closes_at, draws_at and seats yourself.",
+        )
+    if not opens < closes < draws:
+        return Refusal(
+            "times-out-of-order",
+            422,
+            "Waktu buka harus sebelum waktu tutup, dan waktu tutup sebelum waktu undian. Perbaiki waktunya.",
+            "A wave must open before it closes, and close before it is drawn. Correct the times.",
+        )
+    if not 0 <= seats <= SEATS_MAX or (seats == 0 and not recycle):
+        return Refusal(
+            "no-seats",
+            422,
+            f"Isi jumlah kursi antara 1 dan {SEATS_MAX}, atau 0 bila hanya memakai kursi daur ulang.",
+            f"Give between 1 and {SEATS_MAX} seats, or 0 with recycle where only recycled seats are drawn.",
+            "seats",
+        )
+    return Proposal(programme.name, wave, seats, recycle, Times(opens, closes, draws))
+
+
+def approve(
+    state: State, maker_person: str, checker_person: str, closes_at: datetime, now: datetime
+) -> State | Refusal:
+    """Announce a proposed wave: another person than the maker must agree, and the intake must still lie ahead."""
+    after = move(state, Step.APPROVE)
+    if isinstance(after, Refusal):
+        return after
+    if maker_person == checker_person:
+        return same_person()
+    if closes_at <= now:
+        return Refusal(
+            "wave-too-late",
+            409,
+            "Waktu tutup gelombang ini sudah lewat. Ajukan lagi dengan waktu yang baru.",
+            "The closing time of this wave has passed. Propose it again with new times.",
+        )
+    return after
+
+
+def same_person() -> Refusal:
+    """Maker and checker are two people, whatever accounts they use."""
+    return Refusal(
+        "same-person",
+        409,
+        "Pengusul tidak boleh menyetujui usulannya sendiri. Mintalah orang lain untuk memeriksa.",
+        "Whoever proposed can not approve. Ask another person to check.",
+    )

@@ -1,0 +1,237 @@
+"""What the clock asks of a closed wave: commit, then draw; `publishing` sends the results out.
+
+Each stage reads and computes outside any transaction, with the heavy work in a thread, and then writes all it found in
+one: what is half done is never visible, and a stage that dies is simply taken again.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from libs.events import outbox
+from libs.events.clock import Clock
+from libs.events.contracts import WaveCommitted, WaveDrawn
+from libs.events.database import Database, Transaction
+from libs.events.logs import get_logger
+from libs.events.programme import Programme
+from libs.events.refusal import Refusal
+from services.selection.beacon_client import BeaconClient, BeaconUnavailable
+from services.selection.domain import beacon, commitment, draw, merkle, pool, tickets, wave
+from services.selection.domain.beacon import Randomness
+from services.selection.domain.commitment import ALGORITHM, Commitment
+from services.selection.domain.wave import State, Step
+from services.selection.pool_store import Drawn, PoolStore
+from services.selection.signing import Signer
+from services.selection.store import Intake, Store, Wave
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the stages work with."""
+
+    store: Store
+    pools: PoolStore
+    programmes: Mapping[str, Programme]
+    beacon: BeaconClient
+    signer: Signer
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frozen pool with its salts and its tree, ready to be committed to."""
+
+    frozen: pool.Frozen
+    salts: bytes
+    levels: list[bytes]
+
+
+class PoolChanged(Exception):
+    """The stored pool is not the one that was committed to: somebody has changed the database."""
+
+
+async def commit_one(machine: Machine, database: Database, now: datetime) -> int:
+    """Freeze the pool of a closed wave whose applications agree with the intake, and sign what decides its draw."""
+    for found in await _in_state(machine, database, State.CLOSED):
+        async with database.transaction() as tx:
+            intake = await machine.store.intake(tx, found.wave_id)
+            seen = await machine.store.standing(tx, found.wave_id)
+            reason = await _not_yet(machine, tx, intake, seen)
+            if reason:
+                await machine.store.wait(tx, found.wave_id, reason, seen)
+        if intake and not reason and await _commit(machine, database, found, intake):
+            return 1
+    return 0
+
+
+async def _not_yet(machine: Machine, tx: Transaction, intake: Intake | None, seen: int) -> str | None:
+    """Why a closed wave can not be committed yet, as far as that is cheap to know."""
+    if intake is None:
+        return "intake-closed-missing"
+    if seen != intake.count:
+        return "applications-missing" if seen < intake.count else "applications-too-many"
+    if await machine.store.in_state(tx, State.COMMITTED):
+        return "another-draw"
+    return None
+
+
+async def _commit(machine: Machine, database: Database, found: Wave, intake: Intake) -> bool:
+    rules = machine.programmes[found.programme]
+    try:
+        async with machine.beacon.session() as source:
+            chain = await source.chain()
+            latest = await source.latest(chain)
+    except BeaconUnavailable as error:
+        return await _wait(machine, database, found, "beacon-silent", error)
+    async with database.connection() as tx:
+        draws_before = await machine.pools.draws_so_far(tx)
+    applications = await machine.pools.applications(
+        database, found.wave_id, found.programme, rules.eligibility.once_per_lifetime
+    )
+    prepared = await asyncio.to_thread(_prepare, applications, rules, intake)
+    if prepared is None:
+        return await _wait(machine, database, found, "applications-differ", None)
+    committed_at = machine.clock.now()
+    number = beacon.announced_round(chain, committed_at, found.times.draws_at)
+    try:
+        beacon.check_not_out(chain, number, committed_at, latest)
+    except beacon.BadRandomness as error:
+        return await _wait(machine, database, found, "beacon-ahead", error)
+    async with database.transaction() as tx:
+        await machine.pools.one_at_a_time(tx)
+        locked = await machine.store.lock(tx, found.programme, found.number)
+        # Somebody else may have moved the wave, or won elsewhere, while the tree was hashed: then begin again.
+        if (
+            locked is None
+            or isinstance(state := wave.move(locked.state, Step.COMMIT), Refusal)
+            or await machine.pools.draws_so_far(tx) != draws_before
+            or await machine.store.standing(tx, found.wave_id) != intake.count
+        ):
+            return False
+        quotas = await machine.store.quotas(tx, found.wave_id)
+        promise = Commitment(
+            programme=found.programme,
+            wave=found.number,
+            intake_count=intake.count,
+            intake_digest=intake.digest,
+            excluded=prepared.frozen.excluded_counts(),
+            pool_count=len(prepared.frozen.pool),
+            root=merkle.root_of(prepared.levels),
+            quotas={stratum: seats for stratum, (seats, _) in quotas.items()},
+            household_cap=rules.eligibility.household_cap,
+            chain=chain,
+            beacon_round=number,
+            draws_at=found.times.draws_at,
+            committed_at=committed_at,
+            signing_key=machine.signer.public_key,
+        )
+        await _write_commitment(machine, tx, found, state, prepared, promise)
+    log.info("a pool was committed to", programme=found.programme, wave=found.number, pool=promise.pool_count)
+    return True
+
+
+async def _write_commitment(
+    machine: Machine, tx: Transaction, found: Wave, state: State, prepared: Prepared, promise: Commitment
+) -> None:
+    canonical = promise.canonical()
+    await machine.pools.commit(
+        tx, found.wave_id, state, prepared.frozen, prepared.salts, prepared.levels, promise, canonical,
+        machine.signer.sign(canonical), promise.chain.time_of(promise.beacon_round),
+    )  # fmt: skip
+    event = WaveCommitted(
+        at=promise.committed_at,
+        programme=found.programme,
+        wave=found.number,
+        algorithm=ALGORITHM,
+        pool_count=promise.pool_count,
+        root=promise.root.hex(),
+        beacon=promise.chain.chain_hash,
+        beacon_round=promise.beacon_round,
+    )
+    await outbox.add(tx, [event])
+
+
+def _prepare(applications: list[pool.Application], rules: Programme, intake: Intake) -> Prepared | None:
+    """Filter, salt and hash; None when these are not the applications that registration has stated."""
+    if pool.intake_digest([entry.application_id for entry in applications]) != intake.digest:
+        return None
+    eligibility = rules.eligibility
+    frozen = pool.freeze(applications, pool.Rules(eligibility.other_aid, eligibility.household_cap))
+    salts = os.urandom(pool.SALT_BYTES * len(frozen.pool))
+    return Prepared(frozen, salts, merkle.levels_of(pool.leaf_hashes(frozen.pool, salts)))
+
+
+async def draw_one(machine: Machine, database: Database, now: datetime) -> int:
+    """Draw the committed wave once its announced round is out and genuine."""
+    for found in await _in_state(machine, database, State.COMMITTED):
+        if found.draw_due_at is None or found.draw_due_at > now or found.commitment is None:
+            continue
+        document = json.loads(found.commitment)
+        chain, number = commitment.chain_of(document)
+        try:
+            async with machine.beacon.session() as source:
+                told = await source.round(chain, number)
+            randomness = await asyncio.to_thread(beacon.check, chain, number, told)
+        except BeaconUnavailable as error:
+            await _wait(machine, database, found, "beacon-silent", error)
+            continue
+        except beacon.BadRandomness as error:
+            await _wait(machine, database, found, "beacon-wrong", error)
+            continue
+        try:
+            if await _draw(machine, database, found, document, told, randomness):
+                return 1
+        except PoolChanged as error:
+            await _wait(machine, database, found, "pool-changed", error)
+    return 0
+
+
+async def _draw(
+    machine: Machine, database: Database, found: Wave, document: Mapping[str, Any], told: Randomness, randomness: bytes
+) -> bool:
+    root = commitment.root_of(document)
+    entries, salts = await machine.pools.pool(database, found.wave_id, document["pool"]["count"])
+    seed = tickets.seed_of(root, randomness)
+    outcome = await asyncio.to_thread(_run, entries, salts, document, seed)
+    drawn = Drawn(bytes.fromhex(told.signature), randomness, seed, machine.clock.now())
+    async with database.transaction() as tx:
+        await machine.pools.one_at_a_time(tx)
+        locked = await machine.store.lock(tx, found.programme, found.number)
+        if locked is None or isinstance(state := wave.move(locked.state, Step.DRAW), Refusal):
+            return False
+        await machine.pools.draw(tx, found.wave_id, state, outcome, drawn)
+        event = WaveDrawn(
+            at=drawn.at, programme=found.programme, wave=found.number, seed=seed.hex(), winners=outcome.winners
+        )
+        await outbox.add(tx, [event])
+    log.info("a wave was drawn", programme=found.programme, wave=found.number, winners=outcome.winners)
+    return True
+
+
+def _run(entries: pool.Pool, salts: bytes, document: Mapping[str, Any], seed: bytes) -> draw.Outcome:
+    """Hold the stored pool against the signed root, then draw. Raises PoolChanged."""
+    if len(entries) != document["pool"]["count"]:
+        raise PoolChanged("the stored pool has another number of entries than the signed one")
+    levels = merkle.levels_of(pool.leaf_hashes(entries, salts))
+    if merkle.root_of(levels) != commitment.root_of(document):
+        raise PoolChanged("the stored pool does not have the root that was signed")
+    return draw.draw(entries, commitment.quotas_of(document), seed)
+
+
+async def _in_state(machine: Machine, database: Database, state: State) -> list[Wave]:
+    async with database.connection() as tx:
+        return await machine.store.in_state(tx, state)
+
+
+async def _wait(machine: Machine, database: Database, found: Wave, reason: str, error: Exception | None) -> bool:
+    """Say in public and in the log why a wave does not go on. Always False: no step was taken."""
+    log.warning("a wave waits", programme=found.programme, wave=found.number, reason=reason, detail=str(error or ""))
+    async with database.transaction() as tx:
+        await machine.store.wait(tx, found.wave_id, reason)
+    return False

@@ -1,0 +1,59 @@
+"""What events ask of selection: applications come and go, intakes close, revoked members free their seats."""
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, MembershipRevoked
+from libs.events.database import Transaction
+from services.selection.domain.wave import State
+from services.selection.store import Store, WaveKey
+
+TAKES_APPLICATIONS: Final = frozenset({State.ANNOUNCED, State.OPEN, State.CLOSED, State.VOIDED})
+"""`announced`: registration may follow the clock a moment earlier. `closed`: what was accepted before may arrive late.
+`voided`: registration may not have heard of it yet; nothing will come of the application."""
+
+E = TypeVar("E", Applied, ApplicationWithdrawn, IntakeClosed)
+
+
+class ContractBroken(Exception):
+    """An event that can not be true. The event is set aside until somebody has found out why."""
+
+
+async def on_applied(*, tx: Transaction, events: Sequence[Applied], store: Store) -> None:
+    """Note applications. One that comes after the pool was frozen is refused: the intake's count did not contain it."""
+    keys = await _keys(tx, store, events)
+    if any(key.state not in TAKES_APPLICATIONS for key in keys):
+        raise ContractBroken("an application to a wave that takes none: its pool is frozen, or it was never announced")
+    await store.add_applications(tx, [key.wave_id for key in keys], events)
+
+
+async def on_withdrawn(*, tx: Transaction, events: Sequence[ApplicationWithdrawn], store: Store) -> None:
+    """Take applications out again, while the pool is not frozen."""
+    keys = await _keys(tx, store, events)
+    if any(key.state not in TAKES_APPLICATIONS for key in keys):
+        raise ContractBroken("a withdrawal from a wave whose pool is frozen")
+    found = await store.withdraw(tx, [key.wave_id for key in keys], events)
+    if len(found) < len({event.application_id for event in events}):
+        raise ContractBroken("a withdrawal of an application that never came")
+
+
+async def on_intake_closed(*, tx: Transaction, events: Sequence[IntakeClosed], store: Store) -> None:
+    """Keep what registration has stated; the clock compares it with what has arrived."""
+    keys = await _keys(tx, store, events)
+    await store.add_intakes(tx, [key.wave_id for key in keys], events)
+
+
+async def on_revoked(*, tx: Transaction, events: Sequence[MembershipRevoked], store: Store) -> None:
+    """Free the seats of revoked members, each for one later wave."""
+    found = await store.revoke(tx, events)
+    if len(found) < len({(event.citizen_id, event.programme) for event in events}):
+        raise ContractBroken("a revocation of a membership that no draw has given")
+
+
+async def _keys(tx: Transaction, store: Store, events: Sequence[E]) -> list[WaveKey]:
+    """The wave of each event. Raises ContractBroken for a wave that was never proposed here."""
+    known = await store.keys(tx, {(event.programme, event.wave) for event in events})
+    try:
+        return [known[event.programme, event.wave] for event in events]
+    except KeyError:
+        raise ContractBroken("an event about a wave that was never proposed") from None

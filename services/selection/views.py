@@ -1,0 +1,204 @@
+"""What officers, the public and citizens are shown: rows as JSON, and sentences for what is due next."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from services.selection.domain import pool
+from services.selection.domain.quotas import Province, Stratum
+from services.selection.domain.wave import State, legal
+
+Row = Mapping[str, Any]
+
+DUE: Final = {
+    State.PROPOSED: ("approve", None, "Menunggu persetujuan pemeriksa.", "Waiting for a checker's approval."),
+    State.ANNOUNCED: ("open", "opens_at", "Pendaftaran akan dibuka.", "The intake will open."),
+    State.OPEN: ("close", "closes_at", "Pendaftaran akan ditutup.", "The intake will close."),
+    State.CLOSED: ("commit", None, "Daftar peserta undian akan dikunci.", "The pool will be frozen and signed."),
+    State.COMMITTED: ("draw", "draw_due_at", "Undian akan dijalankan.", "The draw will run."),
+    State.DRAWN: ("publish", None, "Hasil sedang dikirim.", "Results are being sent."),
+}
+
+WAITING: Final = {
+    "intake-closed-missing": (
+        "Menunggu layanan pendaftaran menyatakan jumlah pendaftar.",
+        "Waiting for registration to state how many applications there are.",
+    ),
+    "applications-missing": (
+        "Sebagian pendaftaran belum sampai; undian menunggu sampai lengkap.",
+        "Some applications have not arrived yet; the draw waits until they are complete.",
+    ),
+    "applications-too-many": (
+        "Ada pendaftaran yang sudah ditarik tetapi kabarnya belum sampai; undian menunggu.",
+        "More applications stand here than registration has stated; the draw waits for the withdrawals.",
+    ),
+    "applications-differ": (
+        "Jumlah pendaftaran cocok tetapi daftarnya tidak; undian menunggu pemeriksaan.",
+        "The number of applications agrees, but they are not the same ones; the draw waits until that is cleared up.",
+    ),
+    "another-draw": (
+        "Gelombang lain sedang menunggu undiannya; gelombang ini menyusul.",
+        "Another wave is waiting for its draw; this one follows.",
+    ),
+    "beacon-silent": (
+        "Sumber angka acak publik tidak menjawab; akan dicoba lagi.",
+        "The public randomness beacon does not answer; it will be asked again.",
+    ),
+    "beacon-ahead": (
+        "Angka acak yang akan diumumkan sudah diketahui; jam sistem harus diperiksa sebelum undian berlanjut.",
+        "The randomness this wave would announce is already known; the clocks must be checked before it goes on.",
+    ),
+    "beacon-wrong": (
+        "Jawaban sumber angka acak publik tidak sah dan ditolak; akan ditanya lagi.",
+        "The beacon's answer is not genuine and was refused; it will be asked again.",
+    ),
+    "pool-changed": (
+        "Daftar peserta tersimpan tidak sama dengan yang ditandatangani; undian dihentikan.",
+        "The stored pool is not the one that was signed; the draw has stopped.",
+    ),
+}
+
+
+def due(view: Row) -> dict[str, Any] | None:
+    """The next step of a wave: what, when (None: as soon as it can be), and why it waits."""
+    state = State(view["state"])
+    if state not in DUE:
+        return None
+    step, column, indonesian, english = DUE[state]
+    waiting = view["waiting"]
+    if waiting:
+        indonesian, english = WAITING[waiting]
+    at = view[column] if column else None
+    told: dict[str, Any] = {"step": step, "at": _time(at), "waiting": waiting, "id": indonesian, "en": english}
+    if state is State.CLOSED:
+        told["applications"] = {"stated": view["intake_count"], "arrived": view["applications_seen"]}
+    return told
+
+
+def wave(
+    view: Row,
+    quotas: Mapping[Stratum, tuple[int, int]],
+    strata: Sequence[Row],
+    sources: Sequence[Row],
+    provinces: Mapping[str, Province],
+) -> dict[str, Any]:
+    """Everything the public may know about a wave."""
+    results = {Stratum(row["province"], row["tier"]): row for row in strata}
+    return {
+        "programme": view["programme"],
+        "wave": view["wave"],
+        "state": view["state"],
+        "legal_steps": list(legal(State(view["state"]))),
+        **{name: _time(view[name]) for name in ("opens_at", "closes_at", "draws_at")},
+        "seats": sum(seats for seats, _ in quotas.values()),
+        "recycled_seats": sum(recycled for _, recycled in quotas.values()),
+        "recycled_from": [dict(row) for row in sources],
+        "quotas": [
+            {
+                "province": stratum.province,
+                "province_name": provinces[stratum.province].name if stratum.province in provinces else None,
+                "tier": stratum.tier,
+                "seats": quotas.get(stratum, (0, 0))[0],
+                "recycled": quotas.get(stratum, (0, 0))[1],
+                **_result(results.get(stratum)),
+            }
+            for stratum in sorted(quotas.keys() | results.keys())
+        ],
+        "applications": view["intake_count"],
+        "pool_count": view["pool_count"],
+        "root": _hex(view["root"]),
+        "commitment": json.loads(view["commitment"]) if view["commitment"] else None,
+        "commitment_text": view["commitment"],
+        "signature": _hex(view["signature"]),
+        "committed_at": _time(view["committed_at"]),
+        "beacon_round": view["beacon_round"],
+        "draw_due_at": _time(view["draw_due_at"]),
+        "beacon_signature": _hex(view["beacon_signature"]),
+        "randomness": _hex(view["randomness"]),
+        "seed": _hex(view["seed"]),
+        "drawn_at": _time(view["drawn_at"]),
+        "winners": view["winners"],
+        "not_selected": view["not_selected"] if view["published_at"] else None,
+        "published_at": _time(view["published_at"]),
+        "void": _void(view),
+        "due": due(view),
+    }
+
+
+def listed(row: Row) -> dict[str, Any]:
+    """One line of the list of waves."""
+    told = dict(row) | {name: _time(row[name]) for name in ("opens_at", "closes_at", "draws_at")}
+    return told | {"not_selected": row["not_selected"] if row["state"] == State.PUBLISHED else None}
+
+
+def citizen_draw(row: Row, proof: Sequence[bytes] | None) -> dict[str, Any]:
+    """A citizen's own part in one wave: from the commitment on the proof, from publication on the result."""
+    told: dict[str, Any] = {
+        "programme": row["programme"],
+        "wave": row["wave"],
+        "wave_state": row["state"],
+        "application_id": row["application_id"],
+        "province": row["province"],
+        "tier": row["tier"],
+        "state": "waiting",
+    }
+    if proof is not None:
+        stratum = Stratum(row["province"], row["tier"])
+        entry = pool.entry_bytes(bytes.fromhex(row["application_id"]), stratum, row["household_group"], row["places"])
+        told["inclusion"] = {
+            "leaf": row["leaf"],
+            "pool_count": row["pool_count"],
+            "entry": entry.hex(),
+            "salt": row["salt"].hex(),
+            "proof": [step.hex() for step in proof],
+            "root": row["root"].hex(),
+            "commitment": row["commitment"],
+            "signature": row["signature"].hex(),
+        }
+    if row["state"] == State.PUBLISHED:
+        told |= _outcome(row)
+    elif row["state"] == State.VOIDED:
+        told["state"] = "voided"
+    return told
+
+
+def _outcome(row: Row) -> dict[str, Any]:
+    won = row["seat_province"] is not None
+    reason = None if won else row["excluded"] or ("lost-draw" if row["rank"] else "household-cap")
+    return {
+        "state": "selected" if won else "not-selected",
+        "reason": reason,
+        "ticket": _hex(row["ticket"]),
+        "rank": row["rank"],
+        "applicants": row["applicants"] if row["rank"] else None,
+        "cutoff": _hex(row["cutoff"]) if row["ticket"] else None,
+        "seat": {"province": row["seat_province"], "tier": row["seat_tier"]} if won else None,
+        "randomness": _hex(row["randomness"]),
+        "seed": _hex(row["seed"]),
+    }
+
+
+def _result(row: Row | None) -> dict[str, Any]:
+    """What became of a stratum; nothing before the draw."""
+    if row is None:
+        return {}
+    return {"applicants": row["applicants"], "winners": row["winners"], "cutoff": _hex(row["cutoff"])}
+
+
+def _void(view: Row) -> dict[str, Any] | None:
+    if view["void_reason"] is None:
+        return None
+    return {
+        "reason": view["void_reason"],
+        "asked_at": _time(view["void_asked_at"]),
+        "voided_at": _time(view["voided_at"]),
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _hex(data: bytes | None) -> str | None:
+    return data.hex() if data is not None else None

@@ -1,0 +1,181 @@
+"""What officers, the public and citizens see over HTTP, from a real PostgreSQL."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from httpx import ASGITransport, AsyncClient
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from libs.events.access import CITIZEN_AUDIENCE, CITIZEN_ISSUER, STAFF_AUDIENCE, open_access
+from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, MembershipRevoked
+from services.selection import verify_draw
+from services.selection.api import create_api
+from services.selection.main import service
+from services.selection.settings import Settings
+from tests.conftest import MakeDatabase
+from tests.integration.selection_world import CLOSES, DRAWS, OPENS, PLACES, PROGRAMME, World, closed, crowd, open_world
+
+ISSUER = "https://issuer.test"
+KEY = ECKey.generate_key("P-256", {"kid": "one"})
+WAVE = f"/v1/waves/{PROGRAMME}/1"
+
+
+@pytest_asyncio.fixture
+async def world(database: MakeDatabase) -> AsyncIterator[World]:
+    async with open_world(database) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def client(world: World, tmp_path: Path) -> AsyncIterator[AsyncClient]:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [KEY.as_dict(private=False)]}))
+    machine = world.machine
+    access = open_access(ISSUER, keys, keys, world.clock)
+    api = create_api(machine.store, machine.pools, machine.programmes, PLACES, access)
+    api.state.database, api.state.clock = world.database, world.clock
+    async with AsyncClient(transport=ASGITransport(api), base_url="http://selection") as made:
+        yield made
+
+
+def bearer(**claims: object) -> dict[str, str]:
+    expires = {"exp": int((DRAWS + timedelta(days=30)).timestamp())}
+    return {"Authorization": "Bearer " + jwt.encode({"alg": "ES256", "kid": "one"}, claims | expires, KEY)}
+
+
+def staff(role: str, person: str) -> dict[str, str]:
+    return bearer(iss=ISSUER, aud=STAFF_AUDIENCE, sub=f"account-{person}", person=person, roles=[role])
+
+
+def citizen(citizen_id: str) -> dict[str, str]:
+    return bearer(iss=CITIZEN_ISSUER, aud=CITIZEN_AUDIENCE, sub=citizen_id)
+
+
+MAKER, CHECKER = staff("maker", "ani"), staff("checker", "budi")
+
+
+async def test_a_wave_from_the_first_request_to_the_verified_bundle(
+    client: AsyncClient, world: World, tmp_path: Path
+) -> None:
+    proposed = await client.post("/v1/waves", json={"programme": PROGRAMME, "wave": 1, "seats": 20}, headers=MAKER)
+    assert proposed.status_code == 201
+    assert proposed.json()["state"] == "proposed"
+    assert sum(quota["seats"] for quota in proposed.json()["quotas"]) == 20
+    approved = await client.post(f"{WAVE}/approval", json={}, headers=CHECKER)
+    assert (approved.status_code, approved.json()) == (200, {"state": "announced"})
+    people = crowd(120)
+    await world.tick(OPENS)
+    await world.tell(*people)
+    await world.tick(CLOSES)
+    waiting = (await client.get(WAVE)).json()["due"]
+    assert (waiting["step"], waiting["waiting"]) == ("commit", "intake-closed-missing")
+    assert waiting["applications"] == {"stated": None, "arrived": 120}
+    await world.tell(closed(people))
+    await world.tick()
+
+    shown = (await client.get(WAVE)).json()
+    assert shown["state"] == "committed"
+    assert shown["commitment"]["pool"] == {"count": 120, "root": shown["root"]}
+    assert shown["due"]["step"] == "draw"
+    assert (shown["seed"], shown["winners"], shown["not_selected"]) == (None, None, None)
+    mine = (await client.get("/v1/me/draws", headers=citizen(people[0].citizen_id))).json()
+    assert mine[0]["state"] == "waiting"
+    assert mine[0]["inclusion"]["root"] == shown["root"]
+    early = await client.get(f"{WAVE}/bundle")
+    assert (early.status_code, early.json()["errors"][0]["code"]) == (409, "not-published")
+
+    await world.tick(DRAWS)
+    shown = (await client.get(WAVE)).json()
+    assert (shown["state"], shown["winners"], shown["not_selected"], shown["due"]) == ("published", 20, 100, None)
+    assert sum(quota["winners"] for quota in shown["quotas"]) == 20
+    (mine,) = (await client.get("/v1/me/draws", headers=citizen(people[0].citizen_id))).json()
+    assert mine["state"] in ("selected", "not-selected")
+    assert mine["seed"] == shown["seed"]
+    (listed,) = (await client.get("/v1/waves")).json()
+    assert (listed["wave"], listed["state"], listed["winners"]) == (1, "published", 20)
+
+    bundle = await client.get(f"{WAVE}/bundle")
+    assert bundle.headers["content-disposition"] == f'attachment; filename="{PROGRAMME}-1.draw.jsonl"'
+    file = tmp_path / "bundle"
+    file.write_bytes(bundle.content)
+    assert verify_draw.main([str(file)]) == 0
+    for person in people:
+        assert person.citizen_id not in bundle.text
+        assert person.household_id not in bundle.text
+
+
+async def test_the_roles_are_kept_apart(client: AsyncClient) -> None:
+    body = {"programme": PROGRAMME, "wave": 1}
+    assert (await client.post("/v1/waves", json=body)).status_code == 401
+    assert (await client.post("/v1/waves", json=body, headers=CHECKER)).status_code == 403
+    assert (await client.post("/v1/waves", json=body, headers=MAKER)).status_code == 201
+    assert (await client.post(f"{WAVE}/approval", json={}, headers=MAKER)).status_code == 403
+    same = await client.post(f"{WAVE}/approval", json={}, headers=staff("checker", "ani"))
+    assert (same.status_code, same.json()["errors"][0]["code"]) == (409, "same-person")
+    assert (await client.get("/v1/me/draws", headers=MAKER)).status_code == 401
+
+
+async def test_voiding_over_http(client: AsyncClient) -> None:
+    await client.post("/v1/waves", json={"programme": PROGRAMME, "wave": 1}, headers=MAKER)
+    await client.post(f"{WAVE}/approval", json={}, headers=CHECKER)
+    assert (await client.post(f"{WAVE}/void", json={"reason": "pendek"}, headers=MAKER)).status_code == 422
+    reason = {"reason": "Kuota provinsi keliru"}
+    assert (await client.post(f"{WAVE}/void", json=reason, headers=MAKER)).status_code == 202
+    voided = await client.post(f"{WAVE}/void/approval", json={}, headers=CHECKER)
+    assert voided.json() == {"state": "voided"}
+    shown = (await client.get(WAVE)).json()
+    assert shown["void"]["reason"] == "Kuota provinsi keliru"
+    assert shown["due"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "status"),
+    [
+        ({"programme": "no-such", "wave": 1}, "unknown-programme", 404),
+        ({"programme": PROGRAMME, "wave": 77}, "wave-not-in-programme", 422),
+        ({"programme": PROGRAMME, "wave": 1, "seats": 0}, "no-seats", 422),
+        ({"programme": PROGRAMME, "wave": 1, "seats": 0, "recycle": True}, "no-seats", 409),
+        ({"programme": PROGRAMME, "wave": 1, "closes_at": "2020-04-01T00:00:00+07:00"}, "times-out-of-order", 422),
+        ({"programme": "a\u0000b", "wave": 1}, "string_pattern_mismatch", 422),
+        ({"programme": PROGRAMME, "wave": 2**40}, "less_than_equal", 422),
+    ],
+)
+async def test_a_wrong_proposal_is_refused_in_two_languages(
+    client: AsyncClient, body: dict[str, object], code: str, status: int
+) -> None:
+    refused = await client.post("/v1/waves", json=body, headers=MAKER)
+    assert refused.status_code == status
+    assert refused.headers["content-type"].startswith("application/problem+json")
+    problem = refused.json()
+    assert code in [error["code"] for error in problem["errors"]]
+    assert problem["detail"]
+    assert problem["detail_en"]
+
+
+async def test_an_unknown_wave_is_not_found(client: AsyncClient) -> None:
+    for path in (WAVE, f"{WAVE}/bundle"):
+        assert (await client.get(path)).status_code == 404
+
+
+def test_the_service_is_composed_from_its_settings(tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = tmp_path / "draw.pem"
+    key.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    settings = Settings(
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        kafka_servers="127.0.0.1:1",
+        beacon_url="http://127.0.0.1:1",
+        draw_key_file=key,
+        _env_file=None,
+    )
+    made = service(settings)
+    assert made.name == "selection"
+    assert set(made.reactions) == {Applied, ApplicationWithdrawn, IntakeClosed, MembershipRevoked}
+    assert {job.name for job in made.jobs} == {"open-and-close-waves", "run-draws"}

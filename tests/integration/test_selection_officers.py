@@ -1,0 +1,248 @@
+"""Officers propose, approve and void; revoked seats come back; events that can not be true are refused."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from libs.events import ids
+from libs.events.contracts import Applied, MembershipRevoked
+from libs.events.refusal import Refused
+from services.selection.commands import approve_void
+from services.selection.domain.quotas import Stratum
+from services.selection.draws import draw_one
+from services.selection.publishing import publish_some
+from services.selection.reactions import ContractBroken
+from tests.conftest import MakeDatabase
+from tests.integration.selection_world import DRAWS, OPENS, PROGRAMME, World, applied, closed, crowd, open_world
+from tests.support import jakarta
+
+
+@pytest_asyncio.fixture
+async def world(database: MakeDatabase) -> AsyncIterator[World]:
+    async with open_world(database) as opened:
+        yield opened
+
+
+def revoked(won: dict[str, Any]) -> MembershipRevoked:
+    """What training says of a winner who bought nothing in time."""
+    told = {name: won[name] for name in ("citizen_id", "programme", "wave", "province", "tier")}
+    return MembershipRevoked(**told, at=DRAWS, reason="no-purchase-in-time", released_rupiah=1_000_000)
+
+
+async def winners(world: World) -> list[dict[str, Any]]:
+    return [event["data"] for event in await world.said("selected-in-batch")]
+
+
+async def reasons(world: World, people: Sequence[Applied]) -> dict[str, str]:
+    """The outcome of each application by its id: `selected`, or why not."""
+    found = {event["data"]["application_id"]: event["data"]["reason"] for event in await world.said("not-selected")}
+    return {each.application_id: found.get(each.application_id, "selected") for each in people}
+
+
+async def rows(world: World, query: str) -> list[tuple[Any, ...]]:
+    async with world.owner() as owner:
+        return [tuple(row) for row in await owner.fetch(query)]
+
+
+async def test_a_proposal_needs_another_person(world: World) -> None:
+    await world.propose()
+    with pytest.raises(Refused, match="same-person"):
+        await world.approve(person="maker")
+    with pytest.raises(asyncpg.CheckViolationError, match="wave_two_people"):
+        async with world.database.transaction() as tx:
+            await tx.execute("UPDATE wave SET approver_person = maker_person, state = 'announced'")
+    with pytest.raises(asyncpg.CheckViolationError, match="wave_approved"):
+        async with world.database.transaction() as tx:
+            await tx.execute("UPDATE wave SET state = 'announced'")
+
+
+async def test_a_proposal_may_be_replaced_until_it_is_approved(world: World) -> None:
+    assert sum((await world.propose(seats=100)).values()) == 100
+    assert sum((await world.propose(seats=50, person="another maker")).values()) == 50
+    await world.approve()
+    (announced,) = await world.said("wave-announced")
+    assert sum(quota["seats"] for quota in announced["data"]["quotas"]) == 50
+    with pytest.raises(Refused) as refused:
+        await world.propose(seats=70)
+    assert "announced; the step propose is not legal. Legal steps: open, void" in refused.value.refusals[0].en
+
+
+async def test_a_wave_whose_closing_time_has_passed_is_not_announced(world: World) -> None:
+    await world.propose()
+    world.clock.at = jakarta("2020-04-16 16:00:00")
+    with pytest.raises(Refused, match="wave-too-late"):
+        await world.approve()
+
+
+async def test_voiding_needs_a_reason_and_another_person_and_is_public(world: World) -> None:
+    await world.announce()
+    with pytest.raises(Refused, match="no-void-asked"):
+        async with world.database.transaction() as tx:
+            await approve_void(tx, world.machine.store, PROGRAMME, 1, "checker", OPENS)
+    assert await world.void(reason="Kuota Papua salah hitung") == "voided"
+    (event,) = await world.said("wave-voided")
+    assert event["data"]["reason"] == "Kuota Papua salah hitung"
+    with pytest.raises(Refused) as refused:
+        await world.void()
+    assert "Legal steps: -" in refused.value.refusals[0].en
+    with pytest.raises(Refused, match="illegal-step"):
+        await world.propose()
+
+
+async def test_a_draw_can_be_voided_until_the_first_result_is_sent_and_keeps_its_ranks(world: World) -> None:
+    people = crowd(40)
+    await world.until_committed(people)
+    world.clock.at = DRAWS
+    await draw_one(world.machine, world.database, DRAWS)
+    assert await rows(world, "SELECT count(*) FROM member") == [(10,)]
+    await world.void()
+    assert await rows(world, "SELECT count(*) FROM member") == [(0,)]
+    assert await rows(world, "SELECT count(*) FROM draw_result") == [(40,)]
+    await world.tick()
+    assert not await world.said("selected-in-batch", "not-selected")
+    # The same people may win the wave that replaces it.
+    again = crowd(40, wave=2)
+    await world.run_wave(again, wave=2, seats=10)
+    assert len(await winners(world)) == 10
+
+
+async def test_a_wave_whose_results_are_being_sent_can_not_be_voided(world: World) -> None:
+    await world.until_committed(crowd(40))
+    world.clock.at = DRAWS
+    await draw_one(world.machine, world.database, DRAWS)
+    await publish_some(world.machine, world.database, DRAWS, page_rows=20)
+    with pytest.raises(Refused, match="results-sent"):
+        await world.void()
+
+
+async def test_a_freed_seat_returns_to_its_stratum_once_and_can_be_traced(world: World) -> None:
+    await world.run_wave(crowd(200), seats=40)
+    gone = (await winners(world))[:5]
+    await world.tell(*map(revoked, gone))
+    await world.tell(*map(revoked, gone))
+    seats = {
+        (Stratum(province, tier)): count
+        for province, tier, count in await rows(
+            world, "SELECT province, tier, count(*)::int FROM freed_seat GROUP BY province, tier"
+        )
+    }
+    assert sum(seats.values()) == 5
+    assert seats == {
+        (Stratum(province, tier)): count
+        for province, tier, count in await rows(
+            world,
+            "SELECT seat_province, seat_tier, count(*)::int FROM member WHERE revoked_at IS NOT NULL GROUP BY 1, 2",
+        )
+    }
+    quotas = await world.propose(2, seats=0, recycle=True)
+    assert {stratum: count for stratum, count in quotas.items() if count} == seats
+    with pytest.raises(Refused, match="no-seats"):
+        await world.propose(3, seats=0, recycle=True)
+    await world.approve(2)
+    (_, second) = await world.said("wave-announced")
+    assert second["data"]["recycled_seats"] == 5
+    # A voided wave gives them back.
+    await world.void(2)
+    assert sum((await world.propose(3, seats=0, recycle=True)).values()) == 5
+    # So does a proposal that is replaced by one without recycling.
+    await world.propose(3, seats=10)
+    assert await rows(world, "SELECT count(*) FROM freed_seat WHERE used_by_wave_id IS NULL") == [(5,)]
+
+
+async def test_nobody_wins_twice_in_a_lifetime_and_a_revoked_member_does_not_come_back(world: World) -> None:
+    await world.run_wave(crowd(100), seats=30)
+    won = {data["citizen_id"] for data in await winners(world)}
+    await world.tell(revoked((await winners(world))[0]))
+    again = crowd(100, wave=2)
+    await world.run_wave(again, wave=2, seats=30)
+    outcome = await reasons(world, again)
+    members = {each.application_id for each in again if each.citizen_id in won}
+    assert {application for application, reason in outcome.items() if reason == "already-member"} == members
+    # Another programme asks the same, because both allow it once per lifetime.
+    other = [applied("warga-1", wave=48, programme="prakerja-2023")]
+    other[0] = other[0].model_copy(update={"citizen_id": min(won)})
+    await world.run_wave(other, wave=48, programme="prakerja-2023", seats=10)
+    assert (await reasons(world, other))[other[0].application_id] == "already-member"
+
+
+async def test_members_of_the_household_count_against_its_cap_until_they_are_revoked(world: World) -> None:
+    family = [applied(name, household="kk", province="31") for name in ("ayah", "ibu")]
+    await world.run_wave(family, seats=200)
+    assert set((await reasons(world, family)).values()) == {"selected"}
+    child = [applied("anak", wave=2, household="kk")]
+    await world.run_wave(child, wave=2, seats=200)
+    assert (await reasons(world, child))[child[0].application_id] == "household-cap"
+    await world.tell(revoked((await winners(world))[0]))
+    once_more = [applied("anak", wave=3, household="kk")]
+    await world.run_wave(once_more, wave=3, seats=200)
+    assert (await reasons(world, once_more))[once_more[0].application_id] == "selected"
+
+
+async def test_while_one_wave_waits_for_its_draw_no_other_pool_is_frozen(world: World) -> None:
+    people = [applied("siti", wave=1), applied("siti", wave=2)]
+    times = (OPENS, jakarta("2020-04-16 16:00:00"), jakarta("2020-04-18 10:00:00"))
+    await world.announce(1, seats=200)
+    await world.announce(2, seats=200, times=times)
+    await world.tick(OPENS)
+    await world.tell(*people)
+    await world.tick(times[1])
+    await world.tell(closed(people[:1], 1), closed(people[1:], 2))
+    await world.tick()
+    assert [await world.state(1), await world.state(2)] == ["committed", "closed"]
+    assert (await world.view(2))["waiting"] == "another-draw"
+    await world.tick(DRAWS)
+    assert [await world.state(1), await world.state(2)] == ["published", "committed"]
+    await world.tick(times[2])
+    assert list((await reasons(world, people)).values()) == ["selected", "already-member"]
+
+
+async def test_what_arrives_twice_counts_once(world: World) -> None:
+    people = crowd(30)
+    await world.announce(seats=10)
+    await world.tick(OPENS)
+    await world.tell(*people)
+    await world.tell(*people)
+    assert await rows(world, "SELECT count(*) FROM application") == [(30,)]
+
+
+async def test_a_second_standing_application_of_one_citizen_is_refused(world: World) -> None:
+    first = applied("siti")
+    second = first.model_copy(update={"application_id": ids.derive("another")})
+    await world.announce()
+    await world.tell(first)
+    with pytest.raises(asyncpg.UniqueViolationError, match="application_one_per_citizen"):
+        await world.tell(second)
+
+
+async def test_events_that_can_not_be_true_are_set_aside(world: World) -> None:
+    people = crowd(20)
+    with pytest.raises(ContractBroken, match="never proposed"):
+        await world.tell(people[0])
+    await world.propose()
+    with pytest.raises(ContractBroken, match="never announced"):
+        await world.tell(people[0])
+    await world.approve()
+    await world.tell(*people)
+    await world.tick(OPENS)
+    await world.tick(jakarta("2020-04-16 16:00:00"))
+    await world.tell(closed(people))
+    await world.tick()
+    assert await world.state() == "committed"
+    with pytest.raises(ContractBroken, match="pool is frozen"):
+        await world.tell(applied("too late"))
+    with pytest.raises(ContractBroken, match="no draw has given"):
+        await world.tell(
+            MembershipRevoked(
+                at=DRAWS,
+                citizen_id=people[0].citizen_id,
+                programme=PROGRAMME,
+                wave=1,
+                province="31",
+                tier="public",
+                reason="no-purchase-in-time",
+                released_rupiah=0,
+            )
+        )
