@@ -75,55 +75,53 @@ class Jobs:
         self.database, self.clock = database, clock
         self.jobs: Mapping[str, Job] = {job.name: job for job in jobs}
         self.stopping = asyncio.Event()
+        self.running: dict[str, asyncio.Task[None]] = {}
         self.resting: dict[str, tuple[float, float]] = {}
 
     async def run(self) -> None:
         """Work until `stopping` is set. A job that fails is logged, rests for a while, and is tried again."""
         async with self.database.transaction() as tx:
             await QUERIES.job_open(tx, names=sorted(self.jobs), now=self.clock.now())
-        while not self.stopping.is_set():
-            due = await self.due()
-            # Jobs are few and differ in what they wait for, so those that are due may run side by side.
-            await asyncio.gather(*(self.run_one(self.jobs[name]) for name in due))
-            if not due:
-                await asyncio.sleep(IDLE_SECONDS)
-
-    async def due(self) -> list[str]:
-        """The names of the jobs whose date has come and which are not resting after a failure."""
-        async with self.database.connection() as connection:
-            rows = await QUERIES.job_due(connection, now=self.clock.now(), names=list(self.jobs))
-        wall = asyncio.get_running_loop().time()
-        return [row["name"] for row in rows if self.resting.get(row["name"], (0.0, 0.0))[0] <= wall]
-
-    async def run_one(self, job: Job) -> None:
-        """Run one job until nothing is left, then set its next date. Skipped if another process has it."""
+        # One connection holds the locks of all jobs, so that many jobs can not use up the pool before they begin.
         async with self.database.pool.acquire() as holder:
-            if not await QUERIES.job_try(holder, name=job.name):
-                self.rest(job.name, IDLE_SECONDS)
-                return
             try:
-                await self._until_done(job)
-                self.resting.pop(job.name, None)
-            except Exception as error:
-                metrics.job_failures.labels(job.name).inc()
-                pause = min(
-                    max(self.resting.get(job.name, (0.0, 0.0))[1] * 2, 0.5),
-                    FAILURE_SECONDS_MAX,
-                )
-                self.rest(job.name, pause)
-                log.warning(
-                    "a job failed and will be tried again",
-                    job=job.name,
-                    again_in_seconds=pause,
-                    exc_info=error,
-                )
+                while not self.stopping.is_set():
+                    await self._start_due(holder)
+                    if self.running:
+                        await asyncio.wait(self.running.values(), timeout=IDLE_SECONDS)
+                    else:
+                        await asyncio.sleep(IDLE_SECONDS)
+                    await self._clear_done(holder)
             finally:
-                if not holder.is_closed():
-                    await QUERIES.job_leave(holder, name=job.name)
+                await asyncio.gather(*self.running.values(), return_exceptions=True)
 
-    def rest(self, name: str, seconds: float) -> None:
-        """Leave a job alone for a while of real time."""
-        self.resting[name] = (asyncio.get_running_loop().time() + seconds, seconds)
+    async def _start_due(self, holder: Transaction) -> None:
+        """Start what is due, unless it runs already, rests after a failure, or another process has it."""
+        wall = asyncio.get_running_loop().time()
+        for row in await QUERIES.job_due(holder, now=self.clock.now(), names=list(self.jobs)):
+            name = row["name"]
+            if name in self.running or self.resting.get(name, (0.0, 0.0))[0] > wall:
+                continue
+            if await QUERIES.job_try(holder, name=name):
+                self.running[name] = asyncio.create_task(self._run_one(self.jobs[name]))
+            else:
+                self.resting[name] = (wall + IDLE_SECONDS, 0.0)
+
+    async def _clear_done(self, holder: Transaction) -> None:
+        for name in [name for name, task in self.running.items() if task.done()]:
+            await self.running.pop(name)
+            await QUERIES.job_leave(holder, name=name)
+
+    async def _run_one(self, job: Job) -> None:
+        """Run one job until nothing is left and set its next date; after a failure leave it alone for a while."""
+        try:
+            await self._until_done(job)
+            self.resting.pop(job.name, None)
+        except Exception as error:
+            metrics.job_failures.labels(job.name).inc()
+            pause = min(max(self.resting.get(job.name, (0.0, 0.0))[1] * 2, 0.5), FAILURE_SECONDS_MAX)
+            self.resting[job.name] = (asyncio.get_running_loop().time() + pause, pause)
+            log.warning("a job failed and will be tried again", job=job.name, again_in_seconds=pause, exc_info=error)
 
     async def _until_done(self, job: Job) -> None:
         now = self.clock.now()

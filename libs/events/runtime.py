@@ -11,6 +11,7 @@ import contextlib
 import signal
 import socket
 import sys
+import time
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -27,7 +28,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from libs.events import kafka, logs, parking, tracing
+from libs.events import kafka, logs, tending, tracing
 from libs.events.clock import Clock
 from libs.events.consumer import Consumer, NearlyAllPoison
 from libs.events.contracts import Event
@@ -41,6 +42,7 @@ from libs.events.settings import ServiceSettings
 
 ROLES: Final = ("api", "worker", "relay", "jobs")
 STOP_SECONDS_MAX: Final = 15.0
+PAUSE_SECONDS_MIN: Final = 0.2
 PAUSE_SECONDS_MAX: Final = 5.0
 
 log = logs.get_logger()
@@ -79,8 +81,8 @@ def run(build: Callable[[], Service]) -> None:
     service = build()
     logs.configure(service.name, service.settings.log_level, service.clock)
     tracing.configure(service.name, service.settings.traces_endpoint)
-    if words and words[0] in ("parked", "redrive", "drop"):
-        asyncio.run(_tend(service, words))
+    if words and words[0] in tending.WORDS:
+        asyncio.run(tending.tend(service.settings.database_url.get_secret_value(), service.reactions, words))
         return
     if unknown := [word for word in words if word not in ROLES]:
         parser.error(f"unknown role {unknown[0]!r}; roles are {', '.join(ROLES)}")
@@ -88,18 +90,6 @@ def run(build: Callable[[], Service]) -> None:
         uvloop.run(Runtime(service, words or ROLES).run())
     except UnsafeDatabase as error:
         sys.exit(str(error))
-
-
-async def _tend(service: Service, words: Sequence[str]) -> None:
-    """Look after parked events."""
-    async with open_database(service.settings.database_url.get_secret_value()) as database:
-        if words[0] == "drop":
-            await parking.drop(database, [int(word) for word in words[1:]])
-        if words[0] == "redrive":
-            applied, left = await parking.redrive(database, service.reactions)
-            print(f"{applied} applied, {left} still parked")
-        for row in await parking.listed(database):
-            print("  ".join(f"{name}={value}" for name, value in row.items()))
 
 
 class Runtime:
@@ -159,7 +149,7 @@ class Runtime:
     @contextlib.asynccontextmanager
     async def _open_database(self) -> AsyncIterator[Database]:
         """The store, waiting for it as long as it takes."""
-        settings, pause = self.service.settings, 0.2
+        settings, pause = self.service.settings, PAUSE_SECONDS_MIN
         async with contextlib.AsyncExitStack() as stack:
             while True:
                 try:
@@ -202,9 +192,10 @@ class Runtime:
             "relay": self._relay,
             "jobs": self._run_jobs,
         }[role]
-        pause = 0.2
+        pause = PAUSE_SECONDS_MIN
         while not self.stopping.is_set():
             self.health.roles[role] = "working"
+            since = time.monotonic()
             try:
                 await (work(listener) if role == "api" else work())  # type: ignore[operator]
                 return
@@ -226,6 +217,8 @@ class Runtime:
                     in_seconds=pause,
                     exc_info=error,
                 )
+            if time.monotonic() - since > PAUSE_SECONDS_MAX:
+                pause = PAUSE_SECONDS_MIN  # it had worked for a while: this is new trouble
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), pause)
             pause = min(pause * 2, PAUSE_SECONDS_MAX)

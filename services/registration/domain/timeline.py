@@ -1,0 +1,211 @@
+"""What is kept of a step in a citizen's timeline, and the sentences it is told in when somebody looks.
+
+Only what the sentences need is stored, so a better sentence reaches old steps too. Indonesian first, English second.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from libs.events import ids
+from libs.events.clock import end_of_day
+from libs.events.contracts import Event
+from libs.events.programme import Programme, last_moment
+from services.registration.domain import words
+
+_PAYMENT: Final = ("programme", "wave", "milestone", "amount_rupiah")
+
+KEPT: Final[Mapping[str, Sequence[str]]] = {
+    "applied": ("programme", "wave", "tier"),
+    "application-withdrawn": ("programme", "wave"),
+    "selected-in-batch": ("programme", "wave", "rank"),
+    "not-selected": ("programme", "wave", "reason"),
+    "money-reserved": ("programme", "wave", "amount_rupiah"),
+    "training-completed": ("programme", "wave", "first"),
+    "training-rated": ("programme", "wave", "stars"),
+    "membership-revoked": ("programme", "wave", "reason"),
+    "incentive-submitted": _PAYMENT,
+    "incentive-paid": _PAYMENT,
+    "incentive-failed": (*_PAYMENT, "reason"),
+    "incentive-returned": (*_PAYMENT, "reason"),
+    "reservation-released": ("programme", "wave", "amount_rupiah", "reason"),
+}
+"""Every event that concerns a citizen, and the fields its sentences need."""
+
+
+STAGES: Final[Mapping[str, int]] = {
+    "wave-closed": 1,
+    "wave-committed": 2,
+    "wave-drawn": 3,
+    "wave-published": 5,
+    "wave-voided": 5,
+}
+"""How steps of one moment follow each other: the citizen's own (0), then the wave's, with the result (4) in between."""
+
+OWN: Final = frozenset({"registered", "email-confirmed", "applied", "application-withdrawn"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One step of one citizen. `entry_id` derives from what happened: a step that is told twice stands once."""
+
+    citizen_id: str
+    entry_id: str
+    at: datetime
+    what: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A step in plain words: what happened and why, what to do next, and until when."""
+
+    id: str
+    en: str
+    next_id: str | None = None
+    next_en: str | None = None
+    deadline: datetime | None = None
+
+
+def entry_of(event: Event) -> Entry:
+    """An event about a citizen, as a step."""
+    data = event.model_dump(mode="json", include=set(KEPT[event.TYPE]))
+    return Entry(event.model_dump(include={"citizen_id"})["citizen_id"], event.event_id(), event.at, event.TYPE, data)
+
+
+def own_step(citizen_id: str, what: str, at: datetime, *meaning: str, **data: Any) -> Entry:
+    """A step that is no event on the bus; `meaning` tells it from the citizen's other steps of this kind."""
+    return Entry(citizen_id, ids.derive("step", what, citizen_id, *meaning), at, what, data)
+
+
+def stage(what: str) -> int:
+    """The place of a step among others of the same moment; different topics may bring them in any order."""
+    return STAGES.get(what, 0 if what in OWN or what.startswith("identity-") else 4)
+
+
+def tell(what: str, at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    """The sentences of a step. A kind that is not known here is said to be so rather than left out."""
+    teller = TELLERS.get(what)
+    return teller(at, data, rules) if teller else Told(*words.SOMETHING_ELSE)
+
+
+def _plain(id: str, en: str, next_id: str | None = None, next_en: str | None = None) -> "Teller":
+    told = Told(id, en, next_id, next_en)
+    return lambda at, data, rules: told
+
+
+def _submitted(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    return Told(*words.CHECKING, *(words.NIK_DISAGREES if data.get("nik_disagrees") else words.WAIT_FOR_CHECK))
+
+
+def _mismatch(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    named_id, named_en = words.MISMATCHES.get(str(data.get("field")), words.MISMATCHES["name"])
+    return Told(
+        f"{named_id} tidak cocok dengan data kependudukan.",
+        f"{named_en} does not match the civil registry.",
+        *words.CORRECT_IDENTITY,
+    )
+
+
+def _wave(id: str, en: str, next_id: str | None = None, next_en: str | None = None) -> "Teller":
+    """Sentences with the number of the wave in them."""
+
+    def teller(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+        return Told(id.format(**data), en.format(**data), next_id, next_en)
+
+    return teller
+
+
+def _selected(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    """The first course must be bought in time: Permenko 11/2020, Art. 20."""
+    due = end_of_day(at, rules.training.purchase_days) if rules else None
+    return Told(
+        f"Selamat, Anda diterima di gelombang {data['wave']} (urutan undian {data['rank']} di kelompok Anda).",
+        f"Congratulations, you were accepted in wave {data['wave']} (drawn as number {data['rank']} in your group).",
+        *words.BUY_FIRST_COURSE,
+        deadline=due,
+    )
+
+
+def _not_selected(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    why_id, why_en, next_id, next_en = words.NOT_SELECTED.get(str(data["reason"]), words.NOT_SELECTED_OTHERWISE)
+    return Told(
+        f"Anda belum berhasil di gelombang {data['wave']}. {why_id}",
+        f"You were not selected in wave {data['wave']}. {why_en}",
+        next_id,
+        next_en,
+    )
+
+
+def _completed(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    if data.get("first"):
+        due = last_moment(rules.payout.link_by) if rules else None
+        return Told(*words.FIRST_COURSE_DONE, deadline=due)
+    return Told(*words.COURSE_DONE)
+
+
+def _money(id: str, en: str, next_id: str | None = None, next_en: str | None = None) -> "Teller":
+    """Sentences with the amount and what it is for."""
+
+    def teller(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+        for_id, for_en = words.milestone(str(data.get("milestone", "")))
+        amount = words.rupiah(int(data["amount_rupiah"]))
+        return Told(
+            id.format(amount=amount, purpose=for_id), en.format(amount=amount, purpose=for_en), next_id, next_en
+        )
+
+    return teller
+
+
+def _failed(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    for_id, for_en = words.milestone(str(data["milestone"]))
+    amount = words.rupiah(int(data["amount_rupiah"]))
+    why_id, why_en, next_id, next_en = words.PAYMENT_FAILED.get(str(data["reason"]), words.PAYMENT_FAILED_OTHERWISE)
+    due = last_moment(rules.payout.last_payment) if rules else None
+    return Told(
+        f"{amount} ({for_id}) belum dapat dibayarkan. {why_id}",
+        f"{amount} ({for_en}) could not be paid. {why_en}",
+        next_id,
+        next_en,
+        due,
+    )
+
+
+def _paid(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    told = _money(*words.PAID)(at, data, rules)
+    if data["milestone"] != "incentive-1":
+        return told
+    return Told(
+        told.id, told.en, *words.ANSWER_SURVEYS, deadline=last_moment(rules.payout.last_payment) if rules else None
+    )
+
+
+Teller = Callable[[datetime, Mapping[str, Any], Programme | None], Told]
+
+TELLERS: Final[Mapping[str, Teller]] = {
+    "registered": _plain(*words.REGISTERED),
+    "email-confirmed": _plain(*words.EMAIL_CONFIRMED),
+    "identity-submitted": _submitted,
+    "identity-verified": _plain(*words.IDENTITY_VERIFIED),
+    "identity-mismatch": _mismatch,
+    "identity-not-found": _plain(*words.IDENTITY_NOT_FOUND),
+    "applied": _wave(*words.APPLIED),
+    "application-withdrawn": _wave(*words.WITHDRAWN),
+    "wave-closed": _wave(*words.WAVE_CLOSED),
+    "wave-committed": _wave(*words.WAVE_COMMITTED),
+    "wave-drawn": _wave(*words.WAVE_DRAWN),
+    "wave-published": _wave(*words.WAVE_PUBLISHED),
+    "wave-voided": _wave(*words.WAVE_VOIDED),
+    "selected-in-batch": _selected,
+    "not-selected": _not_selected,
+    "money-reserved": _money(*words.MONEY_RESERVED),
+    "training-completed": _completed,
+    "training-rated": _plain(*words.RATED),
+    "membership-revoked": _wave(*words.REVOKED),
+    "incentive-submitted": _money(*words.SUBMITTED),
+    "incentive-paid": _paid,
+    "incentive-failed": _failed,
+    "incentive-returned": _failed,
+    "reservation-released": _money(*words.RELEASED),
+}

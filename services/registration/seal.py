@@ -1,0 +1,62 @@
+"""The identity a citizen carries to disbursement: sealed to its key, so that nobody on the way can read it.
+
+Compact JWE (RFC 7516) with ECDH-ES+A256KW and A256GCM. It lives for minutes: long enough to hand it in once.
+"""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from libs.events.database import Transaction
+from libs.events.refusal import Refused
+from services.registration.domain.application import IDENTITY_NOT_VERIFIED
+from services.registration.store import Store
+from services.registration.vault import Vault
+
+LIFETIME: Final = timedelta(minutes=10)
+ALGORITHMS: Final = ("ECDH-ES+A256KW", "A256GCM")
+
+
+class Sealer:
+    """Seals to one audience's public key."""
+
+    def __init__(self, audience: str, jwk_file: Path) -> None:
+        """Reads a public P-256 JWK. Raises ValueError that names the file where it holds something else."""
+        try:
+            told = json.loads(jwk_file.read_text())
+            self._key = ECKey.import_key({name: told[name] for name in ("kty", "crv", "x", "y")})
+        except (OSError, ValueError, KeyError, TypeError, JoseError):
+            raise ValueError(f"{jwk_file} must hold the public P-256 JWK of {audience}") from None
+        self.audience, self._kid = audience, told.get("kid")
+
+    def seal(self, claims: dict[str, str | int]) -> str:
+        header = {"alg": ALGORITHMS[0], "enc": ALGORITHMS[1], "typ": "JWT"}
+        if self._kid:
+            header["kid"] = str(self._kid)
+        return jwe.encrypt_compact(header, json.dumps(claims).encode(), self._key, algorithms=list(ALGORITHMS))
+
+
+async def identity_token(
+    tx: Transaction, store: Store, vault: Vault, sealer: Sealer, citizen_id: str, now: datetime
+) -> str:
+    """NIK, name and phone of a citizen whose identity is verified. Raises Refused where it is not."""
+    found = await store.verified_identity(tx, vault, citizen_id)
+    if found is None:
+        raise Refused(IDENTITY_NOT_VERIFIED)
+    claim, contact = found
+    return sealer.seal(
+        {
+            "sub": citizen_id,
+            "nik": claim.nik,
+            "name": claim.name,
+            "phone": contact.phone,
+            "aud": sealer.audience,
+            "iat": int(now.timestamp()),
+            "exp": int((now + LIFETIME).timestamp()),
+        }
+    )

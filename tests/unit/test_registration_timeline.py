@@ -1,0 +1,131 @@
+"""Every event about a citizen is told in plain words, with the next step, the deadline and the reason."""
+
+from datetime import datetime
+
+import pytest
+
+from libs.events.contracts import (
+    Event,
+    IncentiveFailed,
+    IncentivePaid,
+    MembershipRevoked,
+    NotSelected,
+    SelectedInBatch,
+    TrainingCompleted,
+    catalogue,
+)
+from libs.events.topics import read_by
+from services.registration.domain import words
+from services.registration.domain.timeline import KEPT, TELLERS, Told, entry_of, own_step, tell
+from services.registration.main import MOVED, reactions_of
+from services.registration.store import Store
+from services.registration.store_waves import WaveStore
+from tests.support import jakarta
+from tests.unit.registration_examples import PRAKERJA_2020, PRAKERJA_2023
+
+FRIDAY = jakarta("2020-04-17 10:00:00")
+WHO = {"citizen_id": "c" * 32, "programme": "prakerja-2020", "wave": 1, "at": FRIDAY}
+
+
+def told(event: Event, rules: object = PRAKERJA_2020) -> Told:
+    entry = entry_of(event)
+    return tell(entry.what, entry.at, entry.data, rules)  # type: ignore[arg-type]
+
+
+def selected() -> SelectedInBatch:
+    return SelectedInBatch(application_id="a" * 32, province="32", tier="public", ticket="0" * 64, rank=7, **WHO)
+
+
+def payment(kind: type[Event], milestone: str, **more: object) -> Event:
+    return kind(payout_id="d" * 32, province="32", milestone=milestone, amount_rupiah=600_000, rail="bank", attempt=1,
+                **WHO, **more)  # fmt: skip
+
+
+def test_a_winner_hears_until_when_to_buy() -> None:
+    step = told(selected())
+    assert "diterima di gelombang 1" in step.id
+    assert "Beli pelatihan" in str(step.next_id)
+    assert step.deadline == jakarta("2020-05-17 23:59:59").replace(microsecond=999_999)
+    assert told(selected(), PRAKERJA_2023).deadline == jakarta("2020-05-02 23:59:59").replace(microsecond=999_999)
+
+
+@pytest.mark.parametrize(("reason", "heard"), [
+    ("lost-draw", "tidak mendapat kursi"), ("household-cap", "Kartu Keluarga"), ("blacklist", "tidak boleh"),
+    ("other-aid", "bantuan sosial lain"), ("already-member", "satu kali"), ("something-new", "belum berhasil"),
+])  # fmt: skip
+def test_whoever_lost_hears_why_and_what_now(reason: str, heard: str) -> None:
+    step = told(NotSelected(application_id="a" * 32, reason=reason, **WHO))
+    assert heard in step.id
+    assert step.next_id
+    assert step.next_en
+
+
+def test_money_is_written_as_in_indonesia_and_named() -> None:
+    step = told(payment(IncentivePaid, "incentive-1"))
+    assert "Rp600.000 (insentif pelatihan ke-1)" in step.id
+    assert "survei" in str(step.next_id)
+    assert told(payment(IncentivePaid, "survey-2")).next_id is None
+
+
+@pytest.mark.parametrize("reason", [*words.PAYMENT_FAILED, "unheard-of"])
+def test_a_failed_payment_says_what_to_repair_and_until_when(reason: str) -> None:
+    step = told(payment(IncentiveFailed, "incentive-1", reason=reason))
+    assert step.next_id
+    assert step.deadline is not None
+    assert step.deadline.date().isoformat() == "2021-03-05"
+
+
+def test_only_the_first_course_leads_to_the_incentive() -> None:
+    def done(first: bool) -> Told:
+        course = {"enrolment_id": "e" * 32, "course_id": "f" * 32, "partner_id": "p", "certificate_id": "a" * 32}
+        return told(TrainingCompleted(price_rupiah=1, first=first, **course, **WHO))
+
+    assert done(True).deadline == jakarta("2021-03-04 23:59:59").replace(microsecond=999_999)
+    assert done(False).deadline is None
+
+
+def test_a_revoked_member_hears_that_the_money_went_back() -> None:
+    step = told(MembershipRevoked(province="32", tier="public", reason="no-purchase-in-time", released_rupiah=1, **WHO))
+    assert "dicabut" in step.id
+
+
+def test_a_step_without_its_rules_is_told_without_a_deadline() -> None:
+    assert told(selected(), None).deadline is None
+
+
+def test_what_nobody_foresaw_is_not_left_out() -> None:
+    assert tell("something-new", FRIDAY, {}, None).id == words.SOMETHING_ELSE[0]
+
+
+def test_every_event_about_a_citizen_is_kept_told_and_reacted_to() -> None:
+    """A new event type that names a citizen fails here until it has its sentences."""
+    heard = {name for topic in read_by("registration") for name in topic.events}
+    about = {name for name, kind in catalogue().items() if "citizen_id" in kind.model_fields and name in heard}
+    assert about == set(KEPT)
+    assert about <= set(TELLERS)
+    reacting = {kind.TYPE for kind in reactions_of(Store(), WaveStore())}
+    assert about - reacting == {"applied", "application-withdrawn"}  # written where they are decided
+    assert {kind.TYPE for kind in MOVED} <= reacting
+
+
+def test_what_is_kept_exists_and_is_not_personal() -> None:
+    for name, fields in KEPT.items():
+        assert set(fields) <= set(catalogue()[name].model_fields)
+
+
+def test_every_sentence_can_be_told() -> None:
+    data = {"programme": "prakerja-2020", "wave": 1, "rank": 1, "reason": "x", "milestone": "course-1",
+            "amount_rupiah": 1, "field": "kk", "first": True, "nik_disagrees": True}  # fmt: skip
+    for what in TELLERS:
+        step = tell(what, FRIDAY, data, PRAKERJA_2020)
+        assert step.id
+        assert step.en
+        assert bool(step.next_id) == bool(step.next_en)
+        assert "{" not in step.id + step.en
+
+
+def test_a_step_that_is_told_twice_has_one_id() -> None:
+    def step(at: datetime, *meaning: str) -> str:
+        return own_step("c" * 32, "identity-submitted", at, *meaning).entry_id
+
+    assert step(FRIDAY, "1") == step(jakarta("2020-04-18"), "1") != step(FRIDAY, "2")
