@@ -15,6 +15,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from confluent_kafka import KafkaException
@@ -41,20 +43,31 @@ class Servers:
     stack: Stack | None = None
 
 
+@contextmanager
+def stack_folder() -> Iterator[Path]:
+    """A folder for a stack of a test's own.
+
+    Not pytest's: every run of pytest closes their common parent to others, and as root, PostgreSQL is another user.
+    """
+    with TemporaryDirectory(prefix="gelombang-") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def stack_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def stack_services() -> Iterator[Servers]:
     if POSTGRES in os.environ and KAFKA in os.environ:
         yield Servers(Server.from_url(os.environ[POSTGRES]), Cluster.from_url(os.environ[KAFKA]))
     elif _docker_answers():
         with _containers() as servers:
             yield servers
     else:
-        stack = Stack(tmp_path_factory.mktemp("stack"))
-        try:
-            stack.up(services=[], simulators=[])
-            yield Servers(stack.facts().server(), stack.facts().cluster(), stack)
-        finally:
-            stack.down()
+        with stack_folder() as folder:
+            stack = Stack(folder)
+            try:
+                stack.up(services=[], simulators=[])
+                yield Servers(stack.facts().server(), stack.facts().cluster(), stack)
+            finally:
+                stack.down()
 
 
 class Databases:
@@ -171,6 +184,6 @@ def _containers() -> Iterator[Servers]:
 
     with ExitStack() as started:
         postgres = started.enter_context(PostgresContainer("postgres:18", username="admin", password="admin"))
-        kafka = started.enter_context(KafkaContainer("apache/kafka:4.1.0").with_kraft())
+        kafka = started.enter_context(KafkaContainer().with_kraft())
         host, port = postgres.get_container_host_ip(), int(postgres.get_exposed_port(5432))
         yield Servers(Server(host, port, "admin", "admin"), Cluster(kafka.get_bootstrap_server()))

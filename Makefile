@@ -1,0 +1,63 @@
+# Every target does its own set-up: .venv is made from requirements.lock when it is missing or older.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+SCALE ?= 1000
+export SCALE
+
+.PHONY: help demo up down status logs test check bench docs setup lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## Replay the 2020 programme on real servers and check every rupiah (SCALE=1000: one citizen in 1000)
+	@$(RUN) -m deploy.demo $(ARGS)
+
+up: setup ## Start PostgreSQL, Kafka, the simulators and all services, and keep them running (ARGS="--help" for more)
+	@$(RUN) -m deploy.local up $(ARGS)
+
+down: setup ## Stop what `make up` started
+	@$(RUN) -m deploy.local down $(ARGS)
+
+status: setup ## Show every process, its state and its address
+	@$(RUN) -m deploy.local status $(ARGS)
+
+logs: setup ## Show what the processes say (ARGS="training --follow" for one of them, as it speaks)
+	@$(RUN) -m deploy.local logs $(ARGS)
+
+test: setup ## Run the tests on real servers (ARGS="-k name" for some of them)
+	@$(RUN) -m pytest $(ARGS)
+
+check: setup ## Look at style, types, import rules and the shape of the folders
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(RUN) -m pytest -q tests/architecture
+
+bench: setup ## Measure the hot paths
+	@$(RUN) -m pytest -m bench tests/bench $(ARGS)
+
+docs: setup ## Generate schemas, the event and API reference, and the state diagrams
+	@$(RUN) -m libs.events.docs $(ARGS)
+
+setup: $(VENV)/.complete
+
+# The stamp comes last: an interrupted set-up is done again.
+$(VENV)/.complete: requirements.lock pyproject.toml
+	@$(PYTHON) deploy/local/bootstrap.py $(VENV)
+	@touch $@
+
+lock: setup ## Choose the newest versions and write requirements.lock
+	@$(PYTHON) -m venv var/lock
+	@var/lock/bin/pip install -q pip-tools
+	@CUSTOM_COMPILE_COMMAND='make lock' var/lock/bin/pip-compile -q --all-extras --generate-hashes --allow-unsafe --strip-extras \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --upgrade -o requirements.lock pyproject.toml
+
+clean: ## Remove what can be made again: .venv and caches, not var
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
