@@ -22,8 +22,8 @@ from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, in_order
-from libs.events.parking import Parked, park, parked_keys
-from libs.events.position import Gap, Position, Seen, Verdict, sort_out
+from libs.events.parking import Parked, divide, park, parked_keys
+from libs.events.position import Gap, Position, Seen, Verdict, place, sort_out
 from libs.events.records import Read, look_at
 from libs.events.topics import read_by
 
@@ -59,6 +59,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         self.stopping = asyncio.Event()
         self.gaps: dict[Lane, Gap] = {}
+        self.to_search: set[TopicPartition] = set()
         self.failure: Exception | None = None
         self.seen = self.poisoned = 0
         self.told = time.monotonic()
@@ -81,6 +82,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if records:
                 faults.point("consumer.read")
                 await self.apply(records)
+                await self._search()
             await self.tell_kafka()
 
     async def _fetch(self) -> Mapping[TopicPartition, list[Any]]:
@@ -105,7 +107,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self.failure = error
 
     async def _go_to_positions(self, assigned: Collection[TopicPartition]) -> None:
-        """A log that ends before our place was lost; then its beginning is right, and numbers tell the repeats."""
+        """The next records of these lanes are the ones the database waits for."""
         if not assigned:
             return
         async with self.database.connection() as connection:
@@ -116,8 +118,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         for partition in assigned:
             wanted = rows.get((partition.topic, partition.partition), 0)
-            here = wanted if begins[partition] <= wanted <= ends[partition] else begins[partition]
-            self.kafka.seek(partition, here)
+            self.kafka.seek(partition, place(wanted, begins[partition], ends[partition]))
         log.info("lanes assigned", lanes=len(assigned))
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
@@ -166,7 +167,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         async with self.database.transaction() as tx:
             verdicts, news = await self._take(tx, records)
             held = await parked_keys(tx, [read.key for read in news if read.key])
-            healthy, poison = self._divide(news, held)
+            healthy, poison = divide(news, held)
             for kind, events in in_order(healthy):
                 if reaction := self.reactions.get(kind):
                     await reaction(tx=tx, events=events)
@@ -204,34 +205,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return verdicts, news
 
     @staticmethod
-    def _divide(news: Sequence[Read], held: set[tuple[str, str]]) -> tuple[list[Event], list[Parked]]:
-        """Healthy events on one side; poison, and whatever stands behind parked events of its key, on the other."""
-        healthy: list[Event] = []
-        poison: list[Parked] = []
-        for read in news:
-            name = (read.lane[0], read.key) if read.key else None
-            reason = read.poison
-            if reason is None and name in held:
-                reason = codec.Poison("behind", "an earlier event of this key is parked")
-            if reason is None and read.event is not None:
-                healthy.append(read.event)
-            elif reason is not None:
-                poison.append(
-                    Parked(
-                        read.lane,
-                        read.offset,
-                        read.key,
-                        read.number,
-                        read.type,
-                        reason,
-                        read.value,
-                    )
-                )
-                if name:
-                    held.add(name)
-        return healthy, poison
-
-    @staticmethod
     async def _advance(tx: Transaction, verdicts: Mapping[Lane, Verdict]) -> None:
         lanes = sorted(verdicts)
         await QUERIES.position_advance(
@@ -255,22 +228,22 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             metrics.consumer_applied.labels(topic).inc(len(verdict.news))
             metrics.consumer_repeats.labels(topic).inc(verdict.repeats)
             self.to_tell[TopicPartition(*lane)] = verdict.after.next_offset
-            if verdict.gap != self.gaps.get(lane):
-                self._report_gap(lane, verdict.gap)
+            self._watch_gap(lane, verdict)
         for record in poison:
             metrics.consumer_parked.labels(record.lane[0], record.reason.reason).inc()
 
-    def _report_gap(self, lane: Lane, gap: Gap | None) -> None:
-        metrics.consumer_gap.labels(*map(str, lane)).set(gap.first if gap else 0)
-        if gap is None:
-            self.gaps.pop(lane, None)
-            log.info(
-                "the missing numbers have arrived; the lane goes on",
-                topic=lane[0],
-                lane=lane[1],
-            )
-        else:
+    def _watch_gap(self, lane: Lane, verdict: Verdict) -> None:
+        """Say when a lane begins to wait for a number, and when it has arrived."""
+        known, gap = self.gaps.get(lane), verdict.gap
+        if known and verdict.after.number >= known.first:
+            del self.gaps[lane]
+            known = None
+            metrics.consumer_gap.labels(*map(str, lane)).set(0)
+            log.info("the missing numbers have arrived; the lane goes on", topic=lane[0], lane=lane[1])
+        if gap and known is None:
             self.gaps[lane] = gap
+            self.to_search.add(TopicPartition(*lane))
+            metrics.consumer_gap.labels(*map(str, lane)).set(gap.first)
             log.error(
                 "events are missing; the lane waits until the relay has sent them again",
                 topic=lane[0],
@@ -279,6 +252,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 last_missing=gap.last,
                 offset=gap.offset,
             )
+
+    async def _search(self) -> None:
+        """Read a lane with a gap once more from its beginning: in a log that was lost and filled again, what is missing
+        may stand before our place. Where it does not, the lane waits for the relay."""
+        searched = self.to_search & self.kafka.assignment()
+        self.to_search.clear()
+        for partition, begin in (await self.kafka.beginning_offsets(list(searched)) if searched else {}).items():
+            self.kafka.seek(partition, begin)
 
     async def tell_kafka(self) -> None:
         """Tell Kafka where we are, once a second, for lag monitors. Nothing depends on it."""

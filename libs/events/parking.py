@@ -14,6 +14,7 @@ from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction
+from libs.events.records import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,27 @@ class Parked:
     type: str
     reason: codec.Poison
     value: bytes
+
+
+def divide(news: Sequence[Read], held: set[tuple[str, str]]) -> tuple[list[Event], list[Parked]]:
+    """Healthy events on one side; poison, and whatever stands behind parked events of its key, on the other.
+
+    `held` are the keys, as (topic, key), that have something parked; the keys of new poison are added to it.
+    """
+    healthy: list[Event] = []
+    poison: list[Parked] = []
+    for read in news:
+        name = (read.lane[0], read.key) if read.key else None
+        reason = read.poison
+        if reason is None and name in held:
+            reason = codec.Poison("behind", "an earlier event of this key is parked")
+        if reason is None and read.event is not None:
+            healthy.append(read.event)
+        elif reason is not None:
+            poison.append(Parked(read.lane, read.offset, read.key, read.number, read.type, reason, read.value))
+            if name:
+                held.add(name)
+    return healthy, poison
 
 
 async def parked_keys(tx: Transaction, keys: Sequence[str]) -> set[tuple[str, str]]:

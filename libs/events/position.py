@@ -46,6 +46,14 @@ class Verdict:
     after: Position
 
 
+def place(wanted: int, begin: int, end: int) -> int:
+    """Where to read on in a log that holds the offsets from `begin` up to `end`.
+
+    A log that ends before our place was lost; then its beginning is right, and numbers tell the repeats.
+    """
+    return wanted if begin <= wanted <= end else begin
+
+
 def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:
     """Tell news from repeats, strays and gaps, in offset order.
 

@@ -364,6 +364,27 @@ async def test_topics_that_lost_their_log_are_filled_again_and_numbers_tell_repe
     assert await effects.count(reader) == 400
 
 
+async def test_a_log_that_was_filled_again_is_searched_for_what_stands_before_our_place(
+    party: Join, bus: Cluster, effects: Effects
+) -> None:
+    training, reader = await party("training"), await party("selection")
+    await effects.prepare(reader)
+    await say(training, *(rated(1, course) for course in range(40)))
+    await training.relay()
+    async with training.database.transaction() as tx:  # everything is sent twice, so offsets run ahead of numbers
+        await tx.execute("UPDATE relay SET xid = '0', position = 0")
+        await tx.execute("UPDATE relay_number SET number = 0")
+    await training.relay()
+    async with reader.consuming({TrainingRated: effects.on_rated}):
+        await reader.until(lambda: caught_up(reader))
+    renew_topics(bus)
+    await say(training, *(rated(1, course) for course in range(40, 100)))
+    await training.relay()
+    async with reader.consuming({TrainingRated: effects.on_rated}):
+        await reader.until(lambda: caught_up(reader))
+    assert await effects.count(reader) == 100
+
+
 async def test_a_database_older_than_its_topics_refuses_to_send_and_says_what_it_lacks(party: Join) -> None:
     training = await party("training")
     await say(training, *(rated(1, course) for course in range(5)))
