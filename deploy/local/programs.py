@@ -170,8 +170,8 @@ def services(place: Place, names: Iterable[str], *, apart: bool) -> list[Program
 
 
 def answers(program: str) -> bool:
-    """Whether it says over HTTP that it is ready. A service's roles apart from its API do not listen."""
-    return program.rpartition("-")[2] not in ("worker", "relay", "jobs", "windows")
+    """Whether it says over HTTP that it is ready."""
+    return program != WINDOWS
 
 
 def settings_file(layout: Layout, program: str) -> Path:

@@ -29,6 +29,7 @@ import uvloop
 from fastapi import FastAPI
 
 from libs.events import kafka, logs, tending, tracing
+from libs.events.api import new_api
 from libs.events.clock import Clock
 from libs.events.consumer import Consumer, NearlyAllPoison
 from libs.events.contracts import Event
@@ -97,6 +98,7 @@ class Runtime:
 
     def __init__(self, service: Service, roles: Sequence[str]) -> None:
         self.service, self.roles = service, roles
+        self.surface = service.api if "api" in roles else new_api(service.name, "Health and metrics of other roles")
         self.stopping = asyncio.Event()
         self.stoppers: dict[str, Callable[[], None]] = {}
         self.database: Database
@@ -108,28 +110,16 @@ class Runtime:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         service = self.service
-        listener = self._listen() if "api" in self.roles else None
+        listener = self._listen()
         async with self._open_database() as database, self._resources(database):
             self.database = database
-            self.health = Health(
-                service.name,
-                service.settings,
-                database,
-                service.clock,
-                [job.name for job in self._jobs()],
-            )
-            for name, value in (
-                ("database", database),
-                ("clock", service.clock),
-                ("health", self.health),
-            ):
-                setattr(service.api.state, name, value)
-            tasks = {role: loop.create_task(self._keep(role, listener)) for role in self.roles}
-            log.info(
-                "started",
-                roles=list(self.roles),
-                port=service.settings.http_port if listener else None,
-            )
+            names = [job.name for job in self._jobs()]
+            self.health = Health(service.name, service.settings, database, service.clock, names)
+            for name, value in (("database", database), ("clock", service.clock), ("health", self.health)):
+                setattr(self.surface.state, name, value)
+            # A process without the API still answers for its health and metrics.
+            tasks = {role: loop.create_task(self._keep(role, listener)) for role in dict.fromkeys(("api", *self.roles))}
+            log.info("started", roles=list(self.roles), port=service.settings.http_port)
             await self.stopping.wait()
             await self._stop(tasks)
             await self.health.close()
@@ -225,7 +215,7 @@ class Runtime:
 
     async def _api(self, listener: socket.socket) -> None:
         config = uvicorn.Config(
-            self.service.api,
+            self.surface,
             log_config=None,
             access_log=False,
             lifespan="off",
