@@ -25,6 +25,13 @@ TOO_LARGE: Final = Refusal(
     "This is too large. Send it in parts.",
 )
 
+HELD = Refusal(
+    "held",
+    503,
+    "Layanan ini sedang diperiksa setelah pemulihan data dan belum menerima permintaan. Coba lagi nanti.",
+    "This service is being checked after its data was restored and takes no requests yet. Try again later.",
+)
+
 _tracer = trace.get_tracer("gelombang")
 
 
@@ -98,6 +105,9 @@ class Edge:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         if int(headers.get("content-length") or 0) > BODY_BYTES_MAX:
             await problems.problem([TOO_LARGE])(scope, receive, send)
+            return
+        if getattr(scope["app"].state, "held", None) and not scope["path"].startswith(("/health/", "/metrics")):
+            await problems.problem([HELD])(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
         received = 0

@@ -22,7 +22,7 @@ from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, in_order
-from libs.events.parking import Parked, divide, park, parked_keys
+from libs.events.parking import Parked, as_poison, divide, park, parked_keys
 from libs.events.position import Gap, Position, Seen, Verdict, place, sort_out
 from libs.events.records import Read, look_at
 from libs.events.topics import read_by
@@ -270,11 +270,3 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if offsets:
                 with contextlib.suppress(Exception):
                     await self.kafka.commit(offsets)
-
-
-def as_poison(error: Exception) -> codec.Poison:
-    """The reason for parking: what the reaction gave, or the kind of failure without its text, which may quote data."""
-    if isinstance(error, codec.Poison):
-        return error
-    constraint = getattr(error, "constraint_name", None)
-    return codec.Poison("refused", f"{type(error).__name__}{f' on {constraint}' if constraint else ''}")

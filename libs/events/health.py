@@ -41,7 +41,7 @@ class Health:
             store = "answers"
         except Exception as error:
             store = f"does not answer ({type(error).__name__})"
-        working = all(state == "working" for state in self.roles.values())
+        working = all(state in ("working", "standing by") for state in self.roles.values())
         return {
             "ready": working and store == "answers",
             "store": store,

@@ -8,13 +8,15 @@ its key.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
 
 from libs.events import codec
 from libs.events.contracts import Event
-from libs.events.database import QUERIES, Database, Transaction
+from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction
-from libs.events.records import Read
+from libs.events.records import Read, look_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,44 +88,58 @@ async def redrive(database: Database, reactions: Mapping[type[Event], Reaction])
 
 
 async def _redrive_key(
-    database: Database,
-    reactions: Mapping[type[Event], Reaction],
-    topic: str,
-    lane: int,
-    key: str | None,
-    head: int,
+    database: Database, reactions: Mapping[type[Event], Reaction], topic: str, lane: int, key: str | None, head: int
 ) -> int:
     """Apply the parked events of one key until one fails; each in a transaction of its own."""
     applied = 0
     while True:
         try:
             async with database.transaction() as tx:
-                await QUERIES.position_lock(tx, topics=[topic], lanes=[lane])
+                (position,) = await QUERIES.position_lock(tx, topics=[topic], lanes=[lane])
                 rows = await QUERIES.parked_of_key(tx, topic=topic, key=key, id=head)
                 if not rows:
                     return applied
                 head = rows[0]["id"]
-                event = codec.read_event(codec.read_envelope(rows[0]["value"]), topic)
-                if rows[0]["number"] is None:
-                    raise codec.Poison(
-                        "no-number",
-                        "no relay has numbered the record; drop it when you know where it came from",
-                    )
+                event = _healthy(rows[0], position["epoch"])
                 if reaction := reactions.get(type(event)):
                     await reaction(tx=tx, events=[event])
                 await QUERIES.parked_done(tx, ids=[head])
                 applied += 1
         except Exception as error:
-            poison = error if isinstance(error, codec.Poison) else codec.Poison("refused", type(error).__name__)
+            if is_transient(error):
+                raise
+            poison = as_poison(error)
             async with database.transaction() as tx:
                 await QUERIES.parked_again(tx, id=head, reason=poison.reason, detail=poison.detail)
             return applied
 
 
-async def drop(database: Database, ids: Sequence[int]) -> None:
-    """Give up parked records for good, by an operator's decision."""
+def _healthy(row: Mapping[str, Any], epoch: int) -> Event:
+    """The event of a parked record, after the same checks as at its first arrival. Raises Poison."""
+    key = row["key"].encode() if row["key"] else None
+    read = look_at(
+        SimpleNamespace(topic=row["topic"], partition=row["lane"], offset=row["offset"], key=key, value=row["value"])
+    )
+    if read.event is None:
+        raise read.poison or codec.Poison("bad-data", "the record holds no event")
+    if read.epoch < epoch:
+        raise codec.Poison("old-epoch", "sent by a relay of an older epoch")
+    return read.event
+
+
+def as_poison(error: Exception) -> codec.Poison:
+    """The reason for parking: what the reaction gave, or the kind of failure without its text, which may quote data."""
+    if isinstance(error, codec.Poison):
+        return error
+    constraint = getattr(error, "constraint_name", None)
+    return codec.Poison("refused", f"{type(error).__name__}{f' on {constraint}' if constraint else ''}")
+
+
+async def drop(database: Database, ids: Sequence[int]) -> int:
+    """Give up parked records for good, by an operator's decision; gives how many there were."""
     async with database.transaction() as tx:
-        await QUERIES.parked_done(tx, ids=ids)
+        tag: str = await QUERIES.parked_done(tx, ids=ids)
+    return int(tag.rsplit(" ", 1)[-1])
 
 
 async def listed(database: Database, limit: int = 100) -> list[Mapping[str, object]]:

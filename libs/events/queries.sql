@@ -44,7 +44,8 @@ OFFSET :count - 1
 SELECT created, dropped FROM outbox_rotate(:size, :keep);
 
 -- name: relay_state^
-SELECT owner, beat, epoch, xid, position FROM relay;
+-- `next_xid` is the server's own counter: a cursor that is not below it comes from another server.
+SELECT owner, beat, epoch, xid, position, pg_snapshot_xmax(pg_current_snapshot()) AS next_xid FROM relay;
 
 -- name: relay_take^
 -- Become the owner if there is none, if its connection is gone, or if it has not moved since we last looked (`beat`).
@@ -161,7 +162,10 @@ SELECT id, topic, lane, "offset", key, number, type, reason, value
 DELETE FROM parked WHERE id = ANY(:ids::bigint[]);
 
 -- name: parked_again!
-UPDATE parked SET attempt = attempt + 1, reason = :reason, detail = :detail WHERE id = :id;
+-- The first reason stays, since it names the cause; only "behind" gives way to the reason of the event itself.
+UPDATE parked
+   SET attempt = attempt + 1, reason = CASE reason WHEN 'behind' THEN :reason ELSE reason END, detail = :detail
+ WHERE id = :id;
 
 -- name: job_open!
 -- A new job is due at once; one that is known keeps its date.

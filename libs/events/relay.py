@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,11 @@ class Batch:
 class Relay:
     """The relay of one service. `run` works until it is cancelled or fenced; a new call starts from what is stored."""
 
-    def __init__(self, database: Database, producer: AIOKafkaProducer, service: str) -> None:
-        self.database, self.producer, self.service = database, producer, service
+    def __init__(
+        self, database: Database, producer: AIOKafkaProducer, service: str, working: Callable[[], None] = lambda: None
+    ) -> None:
+        """`working` is called once this relay owns the cursor and may send."""
+        self.database, self.producer, self.service, self.working = database, producer, service, working
         self.owner = os.urandom(16).hex()
         self.epoch, self.cursor, self.numbers = 1, (0, 0), Numbers()
         self.offsets: dict[Lane, int] = {}
@@ -62,7 +65,7 @@ class Relay:
     async def run(self, reader: Any) -> None:
         """Take over, check the topics against the database, then send for ever.
 
-        `reader` looks at the tails of the topics. Raises Fenced, restore.OlderThanTopics, and whatever Kafka or
+        `reader` looks at the tails of the topics. Raises Fenced, restore.MustNotSend, and whatever Kafka or
         PostgreSQL raise; nothing is lost by starting again.
         """
         async with self.database.pool.acquire() as connection:
@@ -78,6 +81,7 @@ class Relay:
                 self.numbers = {
                     (row["topic"], row["lane"]): row["number"] for row in await QUERIES.relay_numbers(connection)
                 }
+                self.working()
                 await self.send_for_ever(connection)
             finally:
                 metrics.relay_owner.set(0)

@@ -24,7 +24,21 @@ SURPLUS_MAX = 100_000  # rows; more unrecorded sends than this can not stem from
 log = get_logger()
 
 
-class OlderThanTopics(Exception):
+class MustNotSend(Exception):
+    """This database is not the one its topics stem from; an operator has to reconcile the two first."""
+
+
+class CursorAhead(MustNotSend):
+    """The relay's cursor lies in the future of this server's transaction counter: new events would hide behind it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the relay's cursor was written by another PostgreSQL server, whose transaction counter is ahead of this "
+            "one's; new events would never be sent. Nothing was sent. See docs/runbooks/restore.md"
+        )
+
+
+class OlderThanTopics(MustNotSend):
     """The topics hold events that this database does not. The text says which."""
 
     def __init__(self, lanes: list[Ahead]) -> None:
@@ -37,9 +51,11 @@ class OlderThanTopics(Exception):
 
 
 async def check_restore(connection: Transaction, owner: str, service: str, reader: AIOKafkaConsumer) -> None:
-    """Compare numbers and tails. Rewinds the relay when Kafka lost its log; raises OlderThanTopics when we did."""
-    tails = await read_tails(reader, service)
+    """Compare numbers and tails. Rewinds the relay when Kafka lost its log; raises MustNotSend when we did."""
     state = await QUERIES.relay_state(connection)
+    if state["xid"] >= state["next_xid"]:
+        raise CursorAhead
+    tails = await read_tails(reader, service)
     stored = {(row["topic"], row["lane"]): row["number"] for row in await QUERIES.relay_numbers(connection)}
     ahead: list[Ahead] = []
     behind: list[Behind] = []

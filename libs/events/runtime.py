@@ -37,8 +37,9 @@ from libs.events.database import Database, UnsafeDatabase, is_transient, open_da
 from libs.events.health import Health
 from libs.events.jobs import Job, Jobs, housekeeping
 from libs.events.ordering import Reaction
+from libs.events.programme import BadProgramme
 from libs.events.relay import Fenced, Relay
-from libs.events.restore import OlderThanTopics
+from libs.events.restore import MustNotSend
 from libs.events.settings import ServiceSettings
 
 ROLES: Final = ("api", "worker", "relay", "jobs")
@@ -79,7 +80,10 @@ def run(build: Callable[[], Service]) -> None:
         help=f"{', '.join(ROLES)} (default: all); or: parked, redrive, drop ID...",
     )
     words = parser.parse_args().words
-    service = build()
+    try:
+        service = build()
+    except (BadProgramme, OSError, ValueError) as error:
+        sys.exit(str(error))  # a programme, key or settings file is wrong; the sentence says which and where
     logs.configure(service.name, service.settings.log_level, service.clock)
     tracing.configure(service.name, service.settings.traces_endpoint)
     if words and words[0] in tending.WORDS:
@@ -184,18 +188,16 @@ class Runtime:
         }[role]
         pause = PAUSE_SECONDS_MIN
         while not self.stopping.is_set():
-            self.health.roles[role] = "working"
+            self.health.roles[role] = "standing by" if role == "relay" else "working"
             since = time.monotonic()
             try:
                 await (work(listener) if role == "api" else work())  # type: ignore[operator]
                 return
-            except (NearlyAllPoison, OlderThanTopics) as error:
+            except (NearlyAllPoison, MustNotSend) as error:
                 self.health.roles[role] = f"stopped: {error}"
-                log.error(
-                    "a role has stopped and will not go on by itself",
-                    role=role,
-                    why=str(error),
-                )
+                log.error("a role has stopped and will not go on by itself", role=role, why=str(error))
+                if isinstance(error, MustNotSend):
+                    self._hold_still(str(error))
                 return
             except Fenced:
                 log.warning("another relay has taken over; this one stands by")
@@ -242,10 +244,22 @@ class Runtime:
     async def _relay(self) -> None:
         producer = kafka.producer(self.service.settings, self.service.name)
         reader = kafka.reader(self.service.settings, self.service.name)
-        relay = Relay(self.database, producer, self.service.name)
+        relay = Relay(self.database, producer, self.service.name, self._relay_works)
         self.stoppers["relay"] = relay.stopping.set
         async with _started(reader), _started(producer):
             await relay.run(reader)
+
+    def _relay_works(self) -> None:
+        self.health.roles["relay"] = "working"
+
+    def _hold_still(self, why: str) -> None:
+        """A database that may not speak must not act either: no job, no reaction, no request but for health."""
+        self.surface.state.held = why
+        for role in ("jobs", "worker"):
+            if role in self.roles:
+                self.health.roles[role] = f"stopped: {why}"
+                if stopper := self.stoppers.get(role):
+                    stopper()
 
     async def _run_jobs(self) -> None:
         jobs = Jobs(self.database, self._jobs(), self.service.clock)

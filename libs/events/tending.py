@@ -1,5 +1,6 @@
 """Looking after parked events from the command line: `python -m services.NAME parked | redrive | drop ID ...`."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,7 +16,10 @@ async def tend(dsn: str, reactions: Mapping[type[Event], Reaction], words: Seque
     """List what is parked; before that try it again (`redrive`) or give some of it up for good (`drop`)."""
     async with open_database(dsn) as database:
         if words[0] == "drop":
-            await parking.drop(database, [int(word) for word in words[1:]])
+            if not words[1:] or not all(word.isdecimal() for word in words[1:]):
+                sys.exit("drop needs the ids of parked records, as `parked` lists them: drop 12 13")
+            dropped = await parking.drop(database, [int(word) for word in words[1:]])
+            print(f"{dropped} of {len(words) - 1} dropped")
         if words[0] == "redrive":
             applied, left = await parking.redrive(database, reactions)
             print(f"{applied} applied, {left} still parked")

@@ -1,19 +1,6 @@
-"""`python -m services.registration [api] [worker] [relay] [jobs]`: every role by default."""
+"""`python -m services.registration [api] [worker] [relay] [jobs]`: all roles unless some are named."""
 
-import sys
-
-from libs.events.programme import BadProgramme
-from libs.events.runtime import Service, run
+from libs.events.runtime import run
 from services.registration.main import service
 
-
-def build() -> Service:
-    """The service, or the end of the process with the sentence that says which file is wrong."""
-    try:
-        return service()
-    except (BadProgramme, OSError, ValueError) as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    run(build)
+run(service)

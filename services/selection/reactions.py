@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+from libs.events.codec import Poison
 from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, MembershipRevoked
 from libs.events.database import Transaction
 from services.selection.domain.wave import State
@@ -15,15 +16,13 @@ TAKES_APPLICATIONS: Final = frozenset({State.ANNOUNCED, State.OPEN, State.CLOSED
 E = TypeVar("E", Applied, ApplicationWithdrawn, IntakeClosed)
 
 
-class ContractBroken(Exception):
-    """An event that can not be true. The event is set aside until somebody has found out why."""
-
-
 async def on_applied(*, tx: Transaction, events: Sequence[Applied], store: Store) -> None:
     """Note applications. One that comes after the pool was frozen is refused: the intake's count did not contain it."""
     keys = await _keys(tx, store, events)
     if any(key.state not in TAKES_APPLICATIONS for key in keys):
-        raise ContractBroken("an application to a wave that takes none: its pool is frozen, or it was never announced")
+        raise Poison(
+            "contradiction", "an application to a wave that takes none: its pool is frozen, or it was never announced"
+        )
     await store.add_applications(tx, [key.wave_id for key in keys], events)
 
 
@@ -31,10 +30,10 @@ async def on_withdrawn(*, tx: Transaction, events: Sequence[ApplicationWithdrawn
     """Take applications out again, while the pool is not frozen."""
     keys = await _keys(tx, store, events)
     if any(key.state not in TAKES_APPLICATIONS for key in keys):
-        raise ContractBroken("a withdrawal from a wave whose pool is frozen")
+        raise Poison("contradiction", "a withdrawal from a wave whose pool is frozen")
     found = await store.withdraw(tx, [key.wave_id for key in keys], events)
     if len(found) < len({event.application_id for event in events}):
-        raise ContractBroken("a withdrawal of an application that never came")
+        raise Poison("contradiction", "a withdrawal of an application that never came")
 
 
 async def on_intake_closed(*, tx: Transaction, events: Sequence[IntakeClosed], store: Store) -> None:
@@ -47,13 +46,13 @@ async def on_revoked(*, tx: Transaction, events: Sequence[MembershipRevoked], st
     """Free the seats of revoked members, each for one later wave."""
     found = await store.revoke(tx, events)
     if len(found) < len({(event.citizen_id, event.programme) for event in events}):
-        raise ContractBroken("a revocation of a membership that no draw has given")
+        raise Poison("contradiction", "a revocation of a membership that no draw has given")
 
 
 async def _keys(tx: Transaction, store: Store, events: Sequence[E]) -> list[WaveKey]:
-    """The wave of each event. Raises ContractBroken for a wave that was never proposed here."""
+    """The wave of each event. Raises Poison for a wave that was never proposed here."""
     known = await store.keys(tx, {(event.programme, event.wave) for event in events})
     try:
         return [known[event.programme, event.wave] for event in events]
     except KeyError:
-        raise ContractBroken("an event about a wave that was never proposed") from None
+        raise Poison("contradiction", "an event about a wave that was never proposed") from None

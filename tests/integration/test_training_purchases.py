@@ -9,12 +9,12 @@ import asyncpg
 import pytest
 
 from libs.events import ids
+from libs.events.codec import Poison
 from libs.events.database import load_queries
 from libs.events.refusal import Refusal, Refused
 from services import training
 from services.training.domain.course import Course
 from services.training.domain.purchase import Order, Receipt
-from services.training.reactions import SelectedTwice
 from tests.conftest import MakeDatabase
 from tests.integration.training_desk import Desk, desk_at
 from tests.unit.training_examples import PRAKERJA_2023, draft, jakarta, selection, winner
@@ -117,7 +117,7 @@ async def test_the_same_selection_again_changes_nothing(desk: Desk) -> None:
 
 async def test_a_second_selection_of_the_same_citizen_is_not_swallowed(desk: Desk) -> None:
     await desk.winners("sari")
-    with pytest.raises(SelectedTwice):
+    with pytest.raises(Poison):
         await desk.select(selection("sari").model_copy(update={"application_id": ids.derive("another")}))
 
 
