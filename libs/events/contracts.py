@@ -289,8 +289,11 @@ class IncentiveReturned(Payment, type="incentive-returned", meaning=("payout_id"
     reason: str
 
 
-class ReservationReleased(Event, type="reservation-released", meaning=("citizen_id", "programme")):
-    """Promised money that will not be needed is available again: revoked, forfeited at year-end, or not spent."""
+class ReservationReleased(Event, type="reservation-released", meaning=("citizen_id", "programme", "number")):
+    """Promised money that will not be needed is available again: revoked, forfeited at year-end, or not spent.
+
+    `number` counts the releases of one reservation from 1: what a rail sends back later is released once more.
+    """
 
     citizen_id: Id
     programme: str
@@ -298,13 +301,18 @@ class ReservationReleased(Event, type="reservation-released", meaning=("citizen_
     province: Province
     amount_rupiah: Rupiah
     reason: str  # revoked, year-end
+    number: Annotated[int, Field(ge=1)] = 1
 
 
-class AppropriationReturned(Event, type="appropriation-returned", key="programme", meaning=("programme",)):
-    """What was still available at year-end went back to the treasury."""
+class AppropriationReturned(Event, type="appropriation-returned", key="programme", meaning=("programme", "number")):
+    """What was still available at year-end went back to the treasury.
+
+    `number` counts these returns of one programme from 1: what a rail sends back later follows.
+    """
 
     programme: str
     amount_rupiah: Rupiah
+    number: Annotated[int, Field(ge=1)] = 1
 
 
 def catalogue() -> dict[str, type[Event]]:

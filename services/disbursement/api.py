@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path, Query, Response
 
-from libs.events.access import Access, Citizen, Staff
+from libs.events.access import Access, Citizen, Staff, Verifier
 from libs.events.api import Now, Tx, new_api
 from libs.events.contracts import Id
 from libs.events.programme import Programme
@@ -37,13 +37,14 @@ from services.disbursement.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the routes work with."""
+    """What the routes work with. `identities` checks what registration signed for this service."""
 
     store: Store
     vault: Vault
     rules: Mapping[str, Programme]
     partners: Partners
     access: Access
+    identities: Verifier
 
 
 def create_api(parts: Parts) -> FastAPI:
@@ -63,7 +64,7 @@ def _add_citizens(api: FastAPI, parts: Parts) -> None:
     @api.post("/v1/me/account", status_code=202, tags=["citizens"], summary="Link a bank account or an e-wallet")
     async def link(body: AccountBody, tx: Tx, now: Now, citizen: Annotated[Citizen, me]) -> StateShown:
         wanted = AccountLink(body.rail, body.provider, body.account_number, body.identity_token)
-        state = await commands.link_account(tx, store, vault, rules, citizen.citizen_id, wanted, now)
+        state = await commands.link_account(tx, store, vault, parts.identities, rules, citizen.citizen_id, wanted, now)
         return StateShown(state=state)
 
     @api.get("/v1/me/account", tags=["citizens"], summary="The linked account, masked, and whether it is valid")

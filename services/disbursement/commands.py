@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from libs.events import ids, outbox
+from libs.events.access import Verifier
 from libs.events.contracts import AppropriationGranted, Rail
 from libs.events.database import Transaction
 from libs.events.programme import Programme, last_moment
@@ -34,6 +35,7 @@ from services.disbursement.domain.books import (
 )
 from services.disbursement.domain.ledger import Entry, Movement
 from services.disbursement.domain.milestones import answer_survey
+from services.disbursement.identity import identify
 from services.disbursement.store import Store
 from services.disbursement.store_payouts import Account
 from services.disbursement.vault import Payee, Vault
@@ -98,15 +100,20 @@ class AccountLink:
 
 
 async def link_account(
-    tx: Transaction, store: Store, vault: Vault, rules: Rules, citizen_id: str, link: AccountLink, now: datetime
+    tx: Transaction,
+    store: Store,
+    vault: Vault,
+    verifier: Verifier,
+    rules: Rules,
+    citizen_id: str,
+    link: AccountLink,
+    now: datetime,
 ) -> str:
     """Link a citizen's account; the rail is asked about it next. Answers its state.
 
     The same account again, while it is valid or being checked, changes nothing.
     """
-    person = vault.person(link.identity_token, citizen_id, now)
-    if isinstance(person, Refusal):
-        raise Refused(person)
+    person = await identify(link.identity_token, citizen_id, vault, verifier)
     programmes = [rules[name] for name in await store.member_programmes(tx, citizen_id) if name in rules]
     demand(may_link(link.rail, link.account_number, person.phone, programmes, now))
     number = normal_phone(link.account_number) if link.rail == "e-wallet" else link.account_number

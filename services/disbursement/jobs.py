@@ -27,7 +27,7 @@ async def close_years(*, tx: Transaction, store: Store, now: datetime, limit: in
     """Do the next part of an approved close of a year; 0 when nothing is left or something is still on its way.
 
     First what is unpaid is taken out of batches and cancelled, then each member's rest is released, and at last what
-    is available goes back to the treasury.
+    is available goes back to the treasury. Money that a rail sends back later takes the same way.
     """
     done = 0
     for programme in await store.years_to_close(tx):
@@ -36,7 +36,7 @@ async def close_years(*, tx: Transaction, store: Store, now: datetime, limit: in
 
 
 async def _close(tx: Transaction, store: Store, programme: str, now: datetime, limit: int) -> int:
-    await store.year_end(tx, programme)  # locks it
+    closing = await store.year_end(tx, programme)  # locks it
     await store.withdraw_programme(tx, programme, now)
     if cancelled := await store.cancel_programme(tx, programme, now, limit):
         return cancelled
@@ -49,6 +49,10 @@ async def _close(tx: Transaction, store: Store, programme: str, now: datetime, l
     available = balances.get(Account.AVAILABLE, 0)
     if available:
         await store.post(tx, [Entry(Movement.GIVE_BACK, programme, None, available, (WHOLE_YEAR,))], now)
-        await outbox.add(tx, [AppropriationReturned(programme=programme, amount_rupiah=available, at=now)])
+        number = await store.count_return(tx, programme)
+        returned = AppropriationReturned(programme=programme, amount_rupiah=available, number=number, at=now)
+        await outbox.add(tx, [returned])
+    elif closing and closing.done_at:
+        return 0
     await store.finish_year_end(tx, programme, now)
     return 1

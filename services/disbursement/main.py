@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from libs.events.access import open_access
+from libs.events.access import CITIZEN_ISSUER, Verifier, open_access
 from libs.events.clock import open_clock
 from libs.events.contracts import MembershipRevoked, SelectedInBatch, TrainingCompleted, TrainingRated
 from libs.events.jobs import Errand, Every
@@ -13,6 +13,7 @@ from services.disbursement.api import Parts, create_api
 from services.disbursement.asking import Asker
 from services.disbursement.checking import check_accounts
 from services.disbursement.domain.iso20022 import Debtor
+from services.disbursement.identity import AUDIENCE
 from services.disbursement.jobs import close_years, retry_failed
 from services.disbursement.partners import load_partners
 from services.disbursement.rails import Bank, EWallet, Rails
@@ -31,6 +32,7 @@ def service(settings: Settings | None = None) -> Service:
     settings = settings or load_settings(Settings)
     store, rules, clock = Store(), load_programmes(settings.programmes), open_clock(settings.clock)
     access = open_access(settings.staff_issuer, settings.staff_jwks, settings.citizen_jwks, clock)
+    identities = Verifier(CITIZEN_ISSUER, settings.citizen_jwks, AUDIENCE, clock)
     vault = Vault.open(settings.account_keys_file, settings.identity_jwk_file)
     partners = load_partners(settings.partner_accounts)
     bank = Bank(settings.bank_url, settings.rail_timeout_seconds)
@@ -42,7 +44,7 @@ def service(settings: Settings | None = None) -> Service:
         name="disbursement",
         settings=settings,
         clock=clock,
-        api=create_api(Parts(store, vault, rules, partners, access)),
+        api=create_api(Parts(store, vault, rules, partners, access, identities)),
         reactions={
             SelectedInBatch: partial(on_selected, store=store, rules=rules, clock=clock),
             TrainingCompleted: partial(on_completed, store=store, rules=rules, clock=clock),

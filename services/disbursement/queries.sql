@@ -61,7 +61,7 @@ SELECT t.citizen_id, t.programme, t.wave, t.province, t.amount, t.amount, :now
 RETURNING citizen_id, programme;
 
 -- name: reservations_move!
--- Each row is locked in order first; the update then adds to the newest version of it.
+-- Each row is locked in order first; the update then adds to the newest version of it, and counts its releases.
 WITH change AS (
     SELECT t.citizen_id, t.programme, t.reserved, t.in_flight, t.paid, t.released
       FROM unnest(:citizens::uuid[], :programmes::text[], :reserved::bigint[], :in_flight::bigint[], :paid::bigint[], :released::bigint[])
@@ -73,7 +73,7 @@ WITH change AS (
 UPDATE reservation r
    SET reserved_rupiah = r.reserved_rupiah + c.reserved, in_flight_rupiah = r.in_flight_rupiah + c.in_flight,
        paid_rupiah = r.paid_rupiah + c.paid, released_rupiah = r.released_rupiah + c.released,
-       released_at = CASE WHEN c.released > 0 THEN :now ELSE r.released_at END
+       releases = r.releases + (c.released > 0)::integer
   FROM change c JOIN locked l USING (citizen_id, programme)
  WHERE r.citizen_id = c.citizen_id AND r.programme = c.programme;
 
@@ -89,17 +89,40 @@ SELECT t.citizen_id, t.programme, t.revoked_at
  ORDER BY t.citizen_id, t.programme
     ON CONFLICT (citizen_id, programme) DO NOTHING;
 
+-- name: payouts_cancel_revoked!
+-- What members whose membership ended were owed themselves, once it is back from the rail. Only unsettled revocations are
+-- looked at. Nobody is waited for: what another transaction holds is found by the next run.
+UPDATE payout p SET state = 'cancelled', reason = NULL, retry_at = NULL, changed_at = :now
+  FROM (SELECT c.payout_id FROM revocation v JOIN payout c USING (citizen_id, programme)
+         WHERE v.settled_at IS NULL AND c.state = ANY (:sources) AND c.batch_id IS NULL AND c.partner_id IS NULL
+         ORDER BY c.payout_id LIMIT :limit FOR UPDATE OF c SKIP LOCKED) gone
+ WHERE p.payout_id = gone.payout_id;
+
 -- name: revoked_to_release
 -- Members whose membership ended and to whom nothing is owed or under way any more. The rest of the others waits.
--- A release happens once per member, so whoever had one has no rest to release.
-SELECT r.citizen_id, r.programme, r.wave, r.province,
-       CASE WHEN r.released_at IS NULL THEN r.reserved_rupiah ELSE 0 END AS reserved_rupiah
+-- Whoever is locked is left to the next run, so this never blocks the settling of what a rail said.
+SELECT r.citizen_id, r.programme, r.wave, r.province, r.reserved_rupiah, r.releases
   FROM revocation v JOIN reservation r USING (citizen_id, programme)
- WHERE v.settled_at IS NULL
+ WHERE v.settled_at IS NULL AND (:among::text[] IS NULL OR v.programme = ANY (:among::text[]))
    AND NOT EXISTS (SELECT FROM payout p WHERE p.citizen_id = v.citizen_id AND p.programme = v.programme
                                           AND p.state NOT IN ('paid', 'cancelled'))
  ORDER BY r.citizen_id, r.programme LIMIT :limit
    FOR UPDATE OF r SKIP LOCKED;
+
+-- name: members_owed
+-- Asked again once the reservations are locked: a payment may have come back between the look and the lock, and what is
+-- owed to a partner must not be released. From the lock on, nothing comes back unnoticed, because it waits for the lock.
+SELECT DISTINCT p.citizen_id, p.programme
+  FROM payout p JOIN unnest(:citizens::uuid[], :programmes::text[]) AS t (citizen_id, programme) USING (citizen_id, programme)
+ WHERE p.state NOT IN ('paid', 'cancelled');
+
+-- name: revocations_reopen
+-- Of members for whom a rail has moved money. The caller holds the balances of their programmes, so two of these come
+-- one after the other, and the next statement sees what is to be released now.
+UPDATE revocation v SET settled_at = NULL
+  FROM unnest(:citizens::uuid[], :programmes::text[]) AS t (citizen_id, programme)
+ WHERE v.citizen_id = t.citizen_id AND v.programme = t.programme
+RETURNING v.citizen_id;
 
 -- name: revocations_settle!
 -- In the transaction that released the rest, under the locks of those reservations.
@@ -108,9 +131,9 @@ UPDATE revocation v SET settled_at = :now
  WHERE v.citizen_id = t.citizen_id AND v.programme = t.programme;
 
 -- name: with_rest
--- For the close of a year. Who was released before is left out, because a release happens once per member.
-SELECT citizen_id, programme, wave, province, reserved_rupiah FROM reservation
- WHERE programme = :programme AND reserved_rupiah > 0 AND released_at IS NULL
+-- For the close of a year: the partial index holds only members with a rest.
+SELECT citizen_id, programme, wave, province, reserved_rupiah, releases FROM reservation
+ WHERE programme = :programme AND reserved_rupiah > 0
  ORDER BY citizen_id LIMIT :limit
    FOR UPDATE;
 
@@ -128,12 +151,20 @@ SELECT programme, maker_person, approver_person, done_at FROM year_end WHERE pro
 UPDATE year_end SET approver_person = :checker, approved_at = :now WHERE programme = :programme AND approver_person IS NULL;
 
 -- name: years_to_close
--- One row per programme and year; the table stays tiny.
-SELECT programme FROM year_end WHERE approved_at IS NOT NULL AND done_at IS NULL ORDER BY programme;
+-- One row per programme and year; the table stays tiny. A closed year comes back when a rail sends money back.
+SELECT y.programme FROM year_end y
+ WHERE y.approved_at IS NOT NULL
+   AND (y.done_at IS NULL OR EXISTS (SELECT FROM account a WHERE a.programme = y.programme AND a.balance_rupiah > 0
+                                                             AND a.name IN ('available', 'reserved')))
+ ORDER BY y.programme;
+
+-- name: year_end_return$
+-- The number of a return to the treasury, in the transaction that books it. The row is locked.
+UPDATE year_end SET returns = returns + 1 WHERE programme = :programme RETURNING returns;
 
 -- name: year_end_done!
--- Last step of the close, in the transaction that gave the rest back.
-UPDATE year_end SET done_at = :now WHERE programme = :programme;
+-- Last step of the close, in the transaction that gave the rest back. What follows later does not move the date.
+UPDATE year_end SET done_at = :now WHERE programme = :programme AND done_at IS NULL;
 
 -- name: hold_raise!
 -- One open hold per reason and reference, however often it is noticed.
@@ -250,15 +281,17 @@ INSERT INTO batch (batch_id, programme, rail, state, payouts, total_rupiah, dige
 VALUES (:batch_id, :programme, :rail, 'proposed', 0, 0, '', :maker, :now);
 
 -- name: batch_fill$
--- Takes every payout that is due, whose member has a reservation and whose payee can be paid over this rail. The lock
--- sees the newest batch_id, so two makers at once share nothing.
+-- Takes every payout that is due, whose member's reservation covers it and whose payee can be paid over this rail. Who was
+-- revoked is owed nothing any more; their partners are. The lock sees the newest batch_id, so two makers share nothing.
 WITH due AS (
     SELECT p.payout_id, p.attempt + 1 AS number, p.amount_rupiah, a.account_id
       FROM payout p
       JOIN reservation r USING (citizen_id, programme)
       LEFT JOIN payee_account a ON a.citizen_id = p.citizen_id AND a.current AND p.partner_id IS NULL
      WHERE p.programme = :programme AND p.state = 'scheduled' AND p.batch_id IS NULL AND p.due_at <= :now AND p.attempt < 999
-       AND r.released_at IS NULL
+       AND r.reserved_rupiah >= p.amount_rupiah
+       AND (p.partner_id IS NOT NULL OR NOT EXISTS (SELECT FROM revocation v WHERE v.citizen_id = p.citizen_id
+                                                                               AND v.programme = p.programme))
        AND CASE WHEN p.partner_id IS NULL THEN a.state = 'valid' AND a.rail = :rail AND a.linked_at <= :link_by
                 ELSE :rail = 'bank' AND p.partner_id = ANY (:partners::text[]) END
      ORDER BY p.due_at, p.payout_id LIMIT :limit

@@ -5,7 +5,6 @@ owed is then scheduled all the same; it is paid once the reservation is there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 from libs.events import outbox
 from libs.events.clock import Clock
@@ -16,13 +15,11 @@ from libs.events.programme import Programme
 from services.disbursement.domain.books import reservation_for, reserved
 from services.disbursement.domain.ledger import Move, Movement
 from services.disbursement.domain.milestones import due_once_rated, owed_for_course, owed_for_first_course
-from services.disbursement.releasing import release_revoked
+from services.disbursement.releasing import RELEASES_MAX, release_revoked
 from services.disbursement.store import Store
 from services.disbursement.store_money import Overdrawn
 
 Rules = Mapping[str, Programme]
-
-RELEASES_MAX: Final = 5_000
 
 
 async def on_selected(

@@ -10,8 +10,9 @@ from services.disbursement.partners import SHIPPED
 
 
 class Settings(ServiceSettings):
-    """`identity_jwk_file` opens identity tokens, `account_keys_file` holds the keys account_index and wrap (32 bytes
-    each, hexadecimal). The debtor is the programme's own bank account, from which everything is paid.
+    """`identity_jwk_file` opens identity tokens and `citizen_jwks` checks who signed them; `account_keys_file` has the
+    keys account_index and wrap (32 bytes each, hexadecimal). The debtor is the programme's own bank account, from which
+    everything is paid.
     """
 
     identity_jwk_file: Path

@@ -24,6 +24,7 @@ from services.disbursement.domain.settlement import (
     decide,
     reason_of,
 )
+from services.disbursement.releasing import release_sent_back
 from services.disbursement.store import Store
 from services.disbursement.store_rails import Payable, Settled
 
@@ -41,7 +42,8 @@ _EVENTS: Final[Mapping[Step, Callable[..., Event]]] = {
 async def record(tx: Transaction, store: Store, rules: Rules, told: Sequence[Told], now: datetime) -> int:
     """Take what a rail said about payments into the books; answers how many payments changed.
 
-    What contradicts the books changes nothing and stops all sending with its reason.
+    What contradicts the books changes nothing and stops all sending with its reason. What comes back for a revoked
+    member is released at once.
     """
     known = await store.payables(tx, (one.key for one in told))
     settled: dict[str, Settled] = {}
@@ -64,6 +66,8 @@ async def record(tx: Transaction, store: Store, rules: Rules, told: Sequence[Tol
     await store.move(tx, [move for one in changed for move in _moves(one)], now)
     await store.fail_accounts(tx, _bad_accounts(changed))
     await outbox.add(tx, [event for one in changed for event in _events(one, now)])
+    moved = {(one.payable.citizen_id, one.payable.programme) for one in changed if _moves(one)}
+    await release_sent_back(tx, store, sorted(moved), now)
     await hold(tx, store, contradictions, now)
     return len(changed)
 

@@ -27,7 +27,7 @@ class MoneyStore:
         """
         if not moves:
             return
-        await self._move_reservations(tx, member_moves(moves), now)
+        await self._move_reservations(tx, member_moves(moves))
         await self.post(tx, entries(moves), now)
 
     async def post(self, tx: Transaction, told: Sequence[Entry], now: datetime) -> None:
@@ -52,7 +52,7 @@ class MoneyStore:
                 f"the money of {names} does not cover this; grant an appropriation and redrive what was parked"
             ) from None
 
-    async def _move_reservations(self, tx: Transaction, changes: Sequence[MemberMove], now: datetime) -> None:
+    async def _move_reservations(self, tx: Transaction, changes: Sequence[MemberMove]) -> None:
         if not changes:
             return
         await QUERIES.reservations_move(
@@ -63,7 +63,6 @@ class MoneyStore:
             in_flight=[change.in_flight for change in changes],
             paid=[change.paid for change in changes],
             released=[change.released for change in changes],
-            now=now,
         )
 
     async def reserve(self, tx: Transaction, members: Sequence[Reserved], now: datetime) -> list[Reserved]:
@@ -89,8 +88,25 @@ class MoneyStore:
         citizens, programmes, times = zip(*members, strict=True)
         await QUERIES.revocations_add(tx, citizens=citizens, programmes=programmes, times=times)
 
-    async def revoked_to_release(self, tx: Transaction, limit: int) -> list[Reserved]:
-        return [_reserved(row) for row in await QUERIES.revoked_to_release(tx, limit=limit)]
+    async def revoked_to_release(
+        self, tx: Transaction, limit: int, programmes: Sequence[str] | None = None
+    ) -> list[Reserved]:
+        """Revoked members, of all programmes unless told, to whom nothing is owed or on its way any more.
+
+        Locked until the transaction ends.
+        """
+        found = [_reserved(row) for row in await QUERIES.revoked_to_release(tx, limit=limit, among=programmes)]
+        citizens, programmes = [one.citizen_id for one in found], [one.programme for one in found]
+        rows = await QUERIES.members_owed(tx, citizens=citizens, programmes=programmes) if found else ()
+        owed = {(row["citizen_id"], row["programme"]) for row in rows}
+        return [one for one in found if (one.citizen_id, one.programme) not in owed]
+
+    async def reopen_revocations(self, tx: Transaction, members: Sequence[tuple[str, str]]) -> bool:
+        """Look at these members' reservations again if they were revoked; answers whether any was."""
+        if not members:
+            return False
+        citizens, programmes = zip(*members, strict=True)
+        return bool(await QUERIES.revocations_reopen(tx, citizens=citizens, programmes=programmes))
 
     async def settle_revocations(self, tx: Transaction, members: Sequence[Reserved], now: datetime) -> None:
         await QUERIES.revocations_settle(
@@ -148,6 +164,10 @@ class MoneyStore:
     async def years_to_close(self, tx: Transaction) -> list[str]:
         return [row["programme"] for row in await QUERIES.years_to_close(tx)]
 
+    async def count_return(self, tx: Transaction, programme: str) -> int:
+        """The number of the return to the treasury that is being booked, from 1."""
+        return int(await QUERIES.year_end_return(tx, programme=programme))
+
     async def finish_year_end(self, tx: Transaction, programme: str, now: datetime) -> None:
         await QUERIES.year_end_done(tx, programme=programme, now=now)
 
@@ -182,4 +202,6 @@ class MoneyStore:
 
 
 def _reserved(row: Any) -> Reserved:
-    return Reserved(row["citizen_id"], row["programme"], row["wave"], row["province"], row["reserved_rupiah"])
+    return Reserved(
+        row["citizen_id"], row["programme"], row["wave"], row["province"], row["reserved_rupiah"], row["releases"]
+    )

@@ -131,6 +131,10 @@ class PayoutStore:
             now=now,
         )
 
+    async def cancel_revoked(self, tx: Transaction, now: datetime, limit: int) -> None:
+        """Cancel what revoked members were owed themselves and is not on its way any more."""
+        await QUERIES.payouts_cancel_revoked(tx, sources=sources(Step.CANCEL), now=now, limit=limit)
+
     async def cancel_programme(self, tx: Transaction, programme: str, now: datetime, limit: int) -> int:
         rows = await QUERIES.payouts_cancel_programme(
             tx, programme=programme, sources=sources(Step.CANCEL), now=now, limit=limit

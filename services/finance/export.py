@@ -17,7 +17,7 @@ ROWS_PER_CHUNK: Final = 2_000
 
 COLUMNS: Final = (
     "entry", "event_id", "type", "at", "programme", "wave", "province", "citizen_id", "payout_id", "milestone",
-    "amount_rupiah", "rail", "attempt", "batch_id", "appropriation_id", "reason",
+    "amount_rupiah", "rail", "attempt", "batch_id", "appropriation_id", "reason", "number",
 )  # fmt: skip
 
 

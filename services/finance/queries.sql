@@ -8,14 +8,15 @@ SELECT pg_advisory_xact_lock(hashtext('gelombang.finance.books'));
 -- ORDER BY keeps the order of the batch. What is already there is left alone and not returned: a repeat, which the
 -- caller compares with the copy.
 INSERT INTO entry (event_id, type, at, programme, amount_rupiah, citizen_id, wave, province, appropriation_id,
-                   payout_id, batch_id, milestone, rail, attempt, reason)
+                   payout_id, batch_id, milestone, rail, attempt, reason, number)
 SELECT event_id, type, at, programme, amount_rupiah, citizen_id, wave, province, appropriation_id,
-       payout_id, batch_id, milestone, rail, attempt, reason
+       payout_id, batch_id, milestone, rail, attempt, reason, number
   FROM unnest(:event_id::uuid[], :type::text[], :at::timestamptz[], :programme::text[], :amount_rupiah::bigint[],
               :citizen_id::uuid[], :wave::integer[], :province::text[], :appropriation_id::uuid[], :payout_id::uuid[],
-              :batch_id::uuid[], :milestone::text[], :rail::text[], :attempt::integer[], :reason::text[])
+              :batch_id::uuid[], :milestone::text[], :rail::text[], :attempt::integer[], :reason::text[],
+              :number::integer[])
        WITH ORDINALITY AS told (event_id, type, at, programme, amount_rupiah, citizen_id, wave, province,
-                                appropriation_id, payout_id, batch_id, milestone, rail, attempt, reason, place)
+                                appropriation_id, payout_id, batch_id, milestone, rail, attempt, reason, number, place)
  ORDER BY place
     ON CONFLICT (event_id) DO NOTHING
 RETURNING event_id;
@@ -23,7 +24,7 @@ RETURNING event_id;
 -- name: entries_by_id
 -- The copies of given events, to compare a repeat with what was told first.
 SELECT event_id, type, at, programme, amount_rupiah, citizen_id, wave, province, appropriation_id, payout_id, batch_id,
-       milestone, rail, attempt, reason
+       milestone, rail, attempt, reason, number
   FROM entry
  WHERE event_id = ANY (:event_ids::uuid[]);
 
@@ -35,21 +36,23 @@ SELECT payout_id, citizen_id, programme, province, milestone, rail, amount_rupia
 
 -- name: reservations_by_key
 -- No row lock: the lock of the books is held.
-SELECT held.citizen_id, held.programme, held.reserved_rupiah, held.in_flight_rupiah, held.paid_rupiah
+SELECT held.citizen_id, held.programme, held.reserved_rupiah, held.in_flight_rupiah, held.paid_rupiah, held.releases
   FROM unnest(:citizen_ids::uuid[], :programmes::text[]) AS wanted (citizen_id, programme)
   JOIN reservation AS held USING (citizen_id, programme);
 
 -- name: save_reservations!
 -- The whole row as it stands after the batch; its CHECKs are the last line against paying more than was promised.
-INSERT INTO reservation (citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah)
-SELECT citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah
-  FROM unnest(:citizen_ids::uuid[], :programmes::text[], :reserved::bigint[], :in_flight::bigint[], :paid::bigint[])
-       AS told (citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah)
+INSERT INTO reservation (citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah, releases)
+SELECT citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah, releases
+  FROM unnest(:citizen_ids::uuid[], :programmes::text[], :reserved::bigint[], :in_flight::bigint[], :paid::bigint[],
+              :releases::integer[])
+       AS told (citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah, releases)
  ORDER BY citizen_id, programme
     ON CONFLICT (citizen_id, programme) DO UPDATE
    SET reserved_rupiah = excluded.reserved_rupiah,
        in_flight_rupiah = excluded.in_flight_rupiah,
-       paid_rupiah = excluded.paid_rupiah;
+       paid_rupiah = excluded.paid_rupiah,
+       releases = excluded.releases;
 
 -- name: save_payouts!
 -- Only attempt, rail and state may change; the rest was fixed by the payout's first event.
@@ -223,7 +226,7 @@ SELECT count(*) FROM parked;
 -- Pages by `entry`, which rises in commit order: what has been read once is read the same for ever, and no transaction
 -- has to stay open while a slow reader downloads.
 SELECT entry, event_id, type, at, programme, amount_rupiah, citizen_id, wave, province, appropriation_id, payout_id,
-       batch_id, milestone, rail, attempt, reason
+       batch_id, milestone, rail, attempt, reason, number
   FROM entry
  WHERE programme = :programme AND entry > :after AND entry <= :upto
  ORDER BY entry

@@ -14,7 +14,7 @@ from services.finance.domain.proof import COPY, PAYOUTS, RESERVATIONS, Alarm, Fi
 # The columns of the copy that come from an event's own fields. Those a contract does not have stay NULL.
 FIELDS: Final = (
     "at", "programme", "amount_rupiah", "citizen_id", "wave", "province", "appropriation_id", "payout_id", "batch_id",
-    "milestone", "rail", "attempt", "reason",
+    "milestone", "rail", "attempt", "reason", "number",
 )  # fmt: skip
 CONTRACTS: Final[Mapping[str, type[Event]]] = {contract.TYPE: contract for contract in MOVES}
 
@@ -73,6 +73,7 @@ class Store:
             reserved=[one.reserved_rupiah for one in held],
             in_flight=[one.in_flight_rupiah for one in held],
             paid=[one.paid_rupiah for one in held],
+            releases=[one.releases for one in held],
         )
 
     async def _save_payouts(self, tx: Transaction, payouts: list[Payout]) -> None:

@@ -33,7 +33,8 @@ def create_api(
     """The routes of registration."""
     api = new_api("registration", "Register, prove who you are, join waves, and follow everything that happens to you.")
     _add_doors(api, hot, tokens, token_lifetime)
-    _add_identity(api, store, vault, hot, access, sealer)
+    _add_identity(api, hot, access)
+    _add_identity_token(api, store, vault, access, tokens, sealer)
     _add_applications(api, store, hot, access)
     _add_views(api, vault, access, programmes)
     return api
@@ -58,7 +59,7 @@ def _add_doors(api: FastAPI, hot: Hot, tokens: CitizenTokens, lifetime: timedelt
         return signed_in(await hot.sign_in.submit(SignIn(body.phone, body.otp)))
 
 
-def _add_identity(api: FastAPI, store: Store, vault: Vault, hot: Hot, access: Access, sealer: Sealer) -> None:
+def _add_identity(api: FastAPI, hot: Hot, access: Access) -> None:
     @api.post("/v1/me/email-confirmation", summary="Confirm the e-mail address with the code sent there")
     async def confirm_email(
         body: forms.ConfirmationForm, citizen: Annotated[Citizen, Depends(access.citizen)]
@@ -76,11 +77,15 @@ def _add_identity(api: FastAPI, store: Store, vault: Vault, hot: Hot, access: Ac
         warnings = [forms.Notice(code="nik-birth-date", id=id, en=en)] if done.nik_disagrees else []
         return forms.Submitted(status="checking", warnings=warnings)
 
-    @api.post("/v1/me/identity-token", summary="A sealed identity to hand to one other service")
+
+def _add_identity_token(
+    api: FastAPI, store: Store, vault: Vault, access: Access, tokens: CitizenTokens, sealer: Sealer
+) -> None:
+    @api.post("/v1/me/identity-token", summary="A signed and sealed identity to hand to one other service")
     async def seal_identity(
-        body: forms.IdentityTokenForm, tx: Tx, now: Now, citizen: Annotated[Citizen, Depends(access.citizen)]
+        body: forms.IdentityTokenForm, tx: Tx, citizen: Annotated[Citizen, Depends(access.citizen)]
     ) -> forms.IdentityToken:
-        sealed = await identity_token(tx, store, vault, sealer, citizen.citizen_id, now)
+        sealed = await identity_token(tx, store, vault, tokens, sealer, citizen.citizen_id)
         return forms.IdentityToken(identity_token=sealed)
 
 

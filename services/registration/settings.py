@@ -11,7 +11,7 @@ from libs.events.settings import ServiceSettings
 class Settings(ServiceSettings):
     """Files hold what is secret; addresses are base URLs."""
 
-    citizen_key_file: Path  # private P-256 JWK that signs citizens' tokens
+    citizen_key_file: Path  # private P-256 JWK that signs citizens' tokens and identities
     identity_keys_file: Path  # nik_index, kk_index and wrap, 32 bytes each in hexadecimal
     disbursement_jwk_file: Path  # public P-256 JWK to which identity tokens are sealed
     civil_registry_url: str

@@ -16,12 +16,13 @@ from typing import Any
 import asyncpg
 import uvicorn
 from fastapi import FastAPI
-from joserfc import jwe
+from joserfc import jwe, jwt
 from joserfc.jwk import ECKey
 
 from deploy.local.databases import ServiceDatabase
 from deploy.simulators import bank, common, ewallet
 from libs.events import ids
+from libs.events.access import CITIZEN_ISSUER, Verifier
 from libs.events.clock import JAKARTA, FixedClock
 from libs.events.contracts import MembershipRevoked, Rail, SelectedInBatch, TrainingCompleted, TrainingRated
 from libs.events.database import Database, open_database
@@ -32,6 +33,7 @@ from services.disbursement.checking import check_accounts
 from services.disbursement.commands import AccountLink
 from services.disbursement.domain.batches import Batch
 from services.disbursement.domain.iso20022 import Debtor
+from services.disbursement.identity import AUDIENCE
 from services.disbursement.jobs import close_years, retry_failed
 from services.disbursement.partners import load_partners
 from services.disbursement.rails import Bank, EWallet
@@ -66,13 +68,15 @@ def person(name: str) -> Person:
 
 @dataclass
 class World:
-    """Everything a test needs; `told()` is what was announced."""
+    """Everything a test needs; `told()` is what was announced. `identity` opens what `registration` signs."""
 
     database: Database
     owner: ServiceDatabase
     clock: FixedClock
     vault: Vault
     identity: ECKey
+    registration: ECKey
+    identities: Verifier
     rails: dict[Rail, Bank | EWallet]
     urls: dict[Rail, str]
     store: Store = field(default_factory=Store)
@@ -210,8 +214,9 @@ class World:
         async with self.database.transaction() as tx:
             await reactions.on_revoked(tx=tx, store=self.store, clock=self.clock, events=events)
 
-    def token(self, one: Person, **changed: Any) -> str:
-        claims = {
+    def claims(self, one: Person, **changed: Any) -> dict[str, Any]:
+        return {
+            "iss": CITIZEN_ISSUER,
             "sub": one.citizen_id,
             "nik": one.nik,
             "name": one.name,
@@ -219,15 +224,27 @@ class World:
             "aud": "disbursement",
             "exp": int((self.now + timedelta(minutes=10)).timestamp()),
         } | changed
+
+    def sign(self, claims: dict[str, Any], key: ECKey | None = None) -> str:
+        """Claims as registration signs them, or as somebody does who has another key and claims to be registration."""
+        return jwt.encode({"alg": "ES256", "kid": self.registration.kid}, claims, key or self.registration)
+
+    def seal(self, told: str, **header: str) -> str:
+        """What anybody can do who knows this service's public key."""
         registry = jwe.JWERegistry(algorithms=["ECDH-ES+A256KW", "A256GCM"])
-        header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}
-        return jwe.encrypt_compact(header, json.dumps(claims).encode(), self.identity, registry=registry)
+        header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "cty": "JWT"} | header
+        return jwe.encrypt_compact(header, told.encode(), self.identity, registry=registry)
+
+    def token(self, one: Person, **changed: Any) -> str:
+        return self.seal(self.sign(self.claims(one, **changed)))
 
     async def link(self, one: Person, rail: Rail = "bank", number: str | None = None) -> str:
         number = number or (one.phone if rail == "e-wallet" else f"10{one.nik[-8:]}")
         wanted = AccountLink(rail, "bni" if rail == "bank" else "ovo", number, self.token(one))
         async with self.database.transaction() as tx:
-            return await commands.link_account(tx, self.store, self.vault, RULES, one.citizen_id, wanted, self.now)
+            return await commands.link_account(
+                tx, self.store, self.vault, self.identities, RULES, one.citizen_id, wanted, self.now
+            )
 
     async def open_account(self, one: Person, rail: Rail = "bank", behaviour: str = "good") -> None:
         """Have an account at the rail, without linking it."""
@@ -336,6 +353,8 @@ async def open_world(database: ServiceDatabase, folder: Path, *, at: datetime, *
     clock = FixedClock(at)
     identity = ECKey.generate_key("P-256", private=True)
     (folder / "identity.json").write_text(json.dumps(identity.as_dict(private=True)))
+    registration = ECKey.generate_key("P-256", {"kid": "citizens"}, private=True)
+    (folder / "citizens.json").write_text(json.dumps({"keys": [registration.as_dict(private=False)]}))
     (folder / "keys.json").write_text(
         json.dumps({"account_index": secrets.token_hex(32), "wrap": secrets.token_hex(32)})
     )
@@ -365,6 +384,8 @@ async def open_world(database: ServiceDatabase, folder: Path, *, at: datetime, *
             clock,
             Vault.open(folder / "keys.json", folder / "identity.json"),
             identity,
+            registration,
+            Verifier(CITIZEN_ISSUER, folder / "citizens.json", AUDIENCE, clock),
             rails,
             {"bank": bank_url, "e-wallet": ewallet_url},
         )

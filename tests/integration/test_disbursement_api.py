@@ -12,10 +12,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from libs.events import ids
-from libs.events.access import CitizenTokens
+from libs.events.access import CITIZEN_AUDIENCE, LEEWAY_SECONDS, CitizenTokens
 from libs.events.clock import FileClock
 from services.disbursement.main import service
 from services.disbursement.settings import Settings
+from services.registration.seal import LIFETIME, Sealer
 from tests.conftest import MakeDatabase
 from tests.integration.disbursement import PROGRAMME, TOTAL, Person, World, jakarta, open_world, person
 
@@ -65,13 +66,11 @@ class Desk:
 async def desk(database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Desk]:
     made = database("disbursement")
     staff = ECKey.generate_key("P-256", {"kid": "staff"}, private=True)
-    citizens = ECKey.generate_key("P-256", {"kid": "citizens"}, private=True)
-    for name, key in (("staff", staff), ("citizens", citizens)):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
-    (tmp_path / "private.json").write_text(json.dumps(citizens.as_dict(private=True)))
+    (tmp_path / "staff.json").write_text(json.dumps({"keys": [staff.as_dict(private=False)]}))
     clock = FileClock(tmp_path / "clock.json")
     clock.set(jakarta("2020-05-01 09:00"))
     async with open_world(made, tmp_path, at=clock.now()) as world:
+        (tmp_path / "private.json").write_text(json.dumps(world.registration.as_dict(private=True)))
         built = service(
             Settings(
                 database_url=made.app_url,
@@ -162,7 +161,10 @@ async def test_an_identity_token_counts_for_its_citizen_its_audience_and_its_tim
     for changed, code in (
         ({"sub": BUDI.citizen_id}, "identity-token-refused"),
         ({"aud": "training"}, "identity-token-refused"),
-        ({"exp": int(desk.world.now.timestamp())}, "identity-token-expired"),
+        ({"aud": CITIZEN_AUDIENCE}, "identity-token-refused"),
+        ({"iss": "http://oidc"}, "identity-token-refused"),
+        ({"nik": 1}, "identity-token-refused"),
+        ({"exp": int(desk.world.now.timestamp()) - LEEWAY_SECONDS - 1}, "identity-token-expired"),
     ):
         body = desk.account(AMI, identity_token=desk.world.token(AMI, **changed))
         told = await desk.post("/v1/me/account", body, desk.citizen(AMI), 422)
@@ -171,6 +173,52 @@ async def test_an_identity_token_counts_for_its_citizen_its_audience_and_its_tim
         body = desk.account(AMI, identity_token=token)
         told = await desk.post("/v1/me/account", body, desk.citizen(AMI), 422)
         assert told["errors"][0]["code"] == "identity-token-refused"
+
+
+async def test_an_identity_that_registration_did_not_sign_is_refused(desk: Desk) -> None:
+    """Anybody can seal to a public key, so a citizen could name somebody else's NIK beside their own id."""
+    world, strangers = desk.world, ECKey.generate_key("P-256", private=True)
+    claims = world.claims(AMI, nik=BUDI.nik, name=BUDI.name)
+    sign_in = desk._tokens.issue(AMI.citizen_id, timedelta(hours=1))
+    for forged in (
+        world.seal(json.dumps(claims)),
+        world.seal(world.sign(claims, strangers)),
+        world.seal(jwt.encode({"alg": "ES256", "kid": "strangers"}, claims, strangers)),
+        world.seal(sign_in),
+        world.seal(world.sign(claims), cty="text"),
+        world.sign(claims),
+    ):
+        body = desk.account(AMI, identity_token=forged)
+        told = await desk.post("/v1/me/account", body, desk.citizen(AMI), 422)
+        assert told["errors"][0]["code"] == "identity-token-refused"
+    assert (await desk.get("/v1/me/account", desk.citizen(AMI)))["state"] == "none"
+    await desk.post("/v1/me/account", desk.account(AMI), desk.citizen(AMI), 202)
+
+
+async def test_a_signed_identity_does_not_sign_in(desk: Desk) -> None:
+    signed = desk.world.sign(desk.world.claims(AMI))
+    told = await desk.get("/v1/me/account", {"Authorization": f"Bearer {signed}"}, 401)
+    assert told["errors"][0]["code"] == "token-refused"
+
+
+async def test_what_registration_seals_opens_here(desk: Desk, tmp_path: Path) -> None:
+    """The two services' own code, one against the other."""
+    sealer = Sealer("disbursement", tmp_path / "identity.json")
+    signed = desk._tokens.sign(sealer.audience, AMI.citizen_id, LIFETIME, nik=AMI.nik, name=AMI.name, phone=AMI.phone)
+    body = desk.account(AMI, identity_token=sealer.seal(signed))
+    await desk.post("/v1/me/account", body, desk.citizen(AMI), 202)
+    told = await desk.post("/v1/me/account", body, desk.citizen(BUDI), 422)
+    assert told["errors"][0]["code"] == "identity-token-refused"
+
+
+async def test_while_the_signing_keys_can_not_be_loaded_nobody_is_taken_for_a_forger(
+    desk: Desk, tmp_path: Path
+) -> None:
+    citizen, body = desk.citizen(AMI), desk.account(AMI)
+    await desk.get("/v1/me/account", citizen)  # the keys that sign-in is checked with are known from here on
+    (tmp_path / "citizens.json").unlink()
+    told = await desk.post("/v1/me/account", body, citizen, 503)
+    assert told["errors"][0]["code"] == "sign-in-unavailable"
 
 
 async def test_an_e_wallet_must_carry_the_registered_phone_number(desk: Desk) -> None:

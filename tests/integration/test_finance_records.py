@@ -97,8 +97,8 @@ async def standing(books: Database, programme: str = PROGRAMME) -> list[tuple[st
 
 
 async def test_the_copy_holds_every_field_of_every_type(books: Database) -> None:
-    back = AppropriationReturned(at=AT, programme=PROGRAMME, amount_rupiah=1)
-    events = [granted(), *story("siti"), back]
+    back = [AppropriationReturned(at=AT, programme=PROGRAMME, amount_rupiah=1, number=number) for number in (1, 2)]
+    events = [granted(), *story("siti"), *back]
     assert {type(event) for event in events} == set(MOVES)
     await take(books, events)
     async with books.connection() as connection:
@@ -135,6 +135,33 @@ async def test_an_event_told_again_differently_is_set_aside(books: Database, cha
     await take(books, events)
     with pytest.raises(Poison, match=r"contradiction: incentive-failed: .* told before, and differently"):
         await take(books, [events[2].model_copy(update=change)])
+
+
+async def test_money_that_comes_back_after_a_release_is_released_and_returned_again(books: Database) -> None:
+    events = story("siti")
+    paid, release = events[-2], events[-1]
+    assert isinstance(paid, IncentivePaid)
+    late = [
+        IncentiveReturned(**paid.model_dump(), reason="account-closed"),
+        release.model_copy(update={"amount_rupiah": 600_000, "number": 2}),
+    ]
+    first = AppropriationReturned(at=AT, programme=PROGRAMME, amount_rupiah=9_400_000)
+    second = AppropriationReturned(at=AT, programme=PROGRAMME, amount_rupiah=600_000, number=2)
+    await take(books, [granted(10_000_000), *events, first])
+    with pytest.raises(Poison, match=r"contradiction: reservation-released: release 2 .* was not told yet"):
+        await take(books, [late[0], late[1].model_copy(update={"number": 3})])
+    for _ in range(2):
+        await take(books, [*late, second])
+    assert await figures(books) == {
+        "appropriation": 10_000_000,
+        "available": 0,
+        "reserved": 0,
+        "in_flight": 0,
+        "paid": 0,
+        "returned": 10_000_000,
+    }
+    assert await proven(books) == 1
+    assert await standing(books) == []
 
 
 async def test_a_contradiction_leaves_no_trace(books: Database) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
-from joserfc import jwe
+from joserfc import jwe, jwt
 from joserfc.jwk import ECKey
 from pydantic import SecretStr
 
@@ -39,6 +39,7 @@ class Site:
     desk: Desk
     clock: FileClock
     disbursement: ECKey
+    citizen: ECKey
 
     async def register(self, **changed: str) -> dict[str, str]:
         answer = await self.http.post("/v1/registrations", json=REGISTRATION | changed)
@@ -66,7 +67,7 @@ def private_jwk(folder: Path, name: str) -> ECKey:
 
 @asynccontextmanager
 async def open_site(made: ServiceDatabase, folder: Path) -> AsyncIterator[Site]:
-    private_jwk(folder, "citizen")
+    citizen = private_jwk(folder, "citizen")
     disbursement = private_jwk(folder, "disbursement")
     keys = {"nik_index": b"n" * 32, "kk_index": b"k" * 32, "wrap": b"w" * 32}
     (folder / "keys.json").write_text(json.dumps({name: key.hex() for name, key in keys.items()}))
@@ -88,7 +89,7 @@ async def open_site(made: ServiceDatabase, folder: Path) -> AsyncIterator[Site]:
             if started is not None:
                 await started
         async with AsyncClient(transport=ASGITransport(composed.api), base_url="http://test") as http:
-            yield Site(http, Desk(database, made.owner_url), clock, disbursement)
+            yield Site(http, Desk(database, made.owner_url), clock, disbursement, citizen)
         for resource in composed.resources:
             await resource.close()
 
@@ -221,7 +222,7 @@ async def test_a_failed_attempt_is_counted_although_it_is_refused(site: Site) ->
     assert (await site.http.post("/v1/me/email-confirmation", json={"code": right})).status_code == 429
 
 
-async def test_the_identity_token_opens_for_disbursement_alone(site: Site) -> None:
+async def test_the_identity_token_is_signed_and_opens_for_disbursement_alone(site: Site) -> None:
     await site.register()
     early = await site.http.post("/v1/me/identity-token", json={"audience": "disbursement"})
     assert (early.status_code, early.json()["errors"][0]["code"]) == (409, "identity-not-verified")
@@ -230,12 +231,14 @@ async def test_the_identity_token_opens_for_disbursement_alone(site: Site) -> No
     sealed = answer.json()["identity_token"]
     assert NIK not in answer.text
     opened = jwe.decrypt_compact(sealed, site.disbursement, algorithms=["ECDH-ES+A256KW", "A256GCM"])
-    claims = json.loads(opened.plaintext or b"")
-    assert claims | {"iat": 0, "exp": 0} == {
-        "sub": citizen, "nik": NIK, "name": "Siti Aminah", "phone": "+6281234567890", "aud": "disbursement",
-        "iat": 0, "exp": 0,
+    assert opened.headers()["cty"] == "JWT"
+    signed = jwt.decode((opened.plaintext or b"").decode(), site.citizen, algorithms=["ES256"])
+    assert signed.header == {"typ": "JWT", "alg": "ES256", "kid": site.citizen.kid}
+    assert signed.claims == {
+        "iss": "gelombang-registration", "aud": "disbursement", "sub": citizen,
+        "nik": NIK, "name": "Siti Aminah", "phone": "+6281234567890",
+        "iat": int(MONDAY.timestamp()), "exp": int((MONDAY + timedelta(minutes=10)).timestamp()),
     }  # fmt: skip
-    assert claims["exp"] == int((MONDAY + timedelta(minutes=10)).timestamp())
     other = await site.http.post("/v1/me/identity-token", json={"audience": "somebody"})
     assert other.status_code == 422
 

@@ -33,7 +33,7 @@ endings = st.lists(st.sampled_from(["failed", "returned"]), max_size=3).flatmap(
 
 
 def history(name: int, endings: dict[str, list[str]], release: bool) -> list[Event]:
-    """Everything told about one citizen, in order."""
+    """Everything told about one citizen, in order. What was paid may come back after the release, and is released."""
     citizen = ids.derive("citizen", str(name))
     person: dict[str, Any] = {"at": AT, "citizen_id": citizen, "programme": PROGRAMME, "wave": 1, "province": "31"}
     told: list[Event] = [MoneyReserved(**person, amount_rupiah=BENEFIT)]
@@ -58,6 +58,11 @@ def history(name: int, endings: dict[str, list[str]], release: bool) -> list[Eve
             left -= 600_000 * (ending in ("paid", "in-flight"))
     if release:
         told.append(ReservationReleased(**person, amount_rupiah=left, reason="year-end"))
+        paid = [event for event in told if type(event) is IncentivePaid and endings[event.milestone][-1] == "paid"]
+        last = {event.payout_id: event for event in paid}
+        for number, event in enumerate(last.values(), 2):
+            told.append(IncentiveReturned(**event.model_dump(), reason="account-closed"))
+            told.append(ReservationReleased(**person, amount_rupiah=600_000, reason="year-end", number=number))
     return told
 
 

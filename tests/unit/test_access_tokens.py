@@ -346,6 +346,17 @@ async def test_a_citizens_token_names_an_opaque_id_and_nothing_else(
     )
 
 
+async def test_what_registration_tells_one_audience_counts_for_no_other(
+    tmp_path: Path, app: FastAPI, citizen_tokens: CitizenTokens
+) -> None:
+    told = citizen_tokens.sign("disbursement", CITIZEN, timedelta(minutes=10), name="Siti", aud="gelombang-citizen")
+    verifier = Verifier(CITIZEN_ISSUER, tmp_path / "citizen-jwks.json", "disbursement", FixedClock(NOW))
+    claims = await verifier.claims(told)
+    assert (claims["sub"], claims["name"], claims["aud"]) == (CITIZEN, "Siti", "disbursement")
+    assert await call(app, "/mine", told) == (401, "token-refused")
+    assert await refusal_of(verifier, citizen_tokens.issue(CITIZEN, timedelta(hours=1))) == (401, "token-refused")
+
+
 async def test_a_citizens_session_ends(tmp_path: Path, citizen_tokens: CitizenTokens) -> None:
     clock = FixedClock(NOW + timedelta(minutes=10))
     verifier = Verifier(CITIZEN_ISSUER, tmp_path / "citizen-jwks.json", "gelombang-citizen", clock)

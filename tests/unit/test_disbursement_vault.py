@@ -2,17 +2,17 @@
 
 import json
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidTag
 from joserfc.jwk import ECKey
 
+from services.disbursement.identity import Person, person_of
 from services.disbursement.partners import BadPartners, load_partners
 from services.disbursement.vault import Payee, Vault
 
-NOW = datetime(2020, 5, 1, tzinfo=UTC)
 PAYEE = Payee("1234567890", "3171010101900001", "Siti", "bni")
 
 
@@ -86,10 +86,21 @@ def test_a_public_identity_key_stops_the_start(tmp_path: Path) -> None:
         Vault.open(keys(tmp_path), identity)
 
 
-def test_what_is_no_token_is_refused_without_repeating_it(vault: Vault) -> None:
+def test_what_is_no_token_does_not_open(vault: Vault) -> None:
     for token in ("", "x" * 9000, "a.b.c.d.e", "é", "eyJhbGciOiJub25lIn0..."):
-        refused = vault.person(token, "a", NOW)
-        assert getattr(refused, "code", None) == "identity-token-refused"
+        assert vault.unseal(token) is None
+
+
+CLAIMS = {"sub": "a", "nik": "3171010101900001", "name": "Siti", "phone": "081200000000"}
+
+
+def test_verified_claims_name_a_person() -> None:
+    assert person_of({**CLAIMS, "iat": 1}, "a") == Person("3171010101900001", "Siti", "081200000000")
+
+
+@pytest.mark.parametrize("changed", [{"sub": "b"}, {"nik": None}, {"name": 1}, {"phone": ["081200000000"]}])
+def test_claims_about_somebody_else_or_without_a_part_name_nobody(changed: dict[str, Any]) -> None:
+    assert person_of(CLAIMS | changed, "a") is None
 
 
 def test_the_shipped_partner_accounts_load() -> None:

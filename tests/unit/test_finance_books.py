@@ -52,10 +52,11 @@ def reserved(amount: int = 3_550_000) -> MoneyReserved:
     return MoneyReserved(at=AT, citizen_id=SITI, programme=PROGRAMME, wave=1, province="31", amount_rupiah=amount)
 
 
-def released(amount: int) -> ReservationReleased:
+def released(amount: int, number: int = 1) -> ReservationReleased:
     return ReservationReleased(
-        at=AT, citizen_id=SITI, programme=PROGRAMME, wave=1, province="31", amount_rupiah=amount, reason="revoked"
-    )
+        at=AT, citizen_id=SITI, programme=PROGRAMME, wave=1, province="31", amount_rupiah=amount, reason="revoked",
+        number=number,
+    )  # fmt: skip
 
 
 def granted(amount: int) -> AppropriationGranted:
@@ -117,6 +118,21 @@ def test_what_is_released_is_available_again_and_what_is_returned_has_left() -> 
     }
 
 
+def test_what_a_rail_sends_back_is_released_and_returned_once_more() -> None:
+    returns = [
+        AppropriationReturned(at=AT, programme=PROGRAMME, amount_rupiah=amount, number=number)
+        for number, amount in ((1, 4_400_000), (2, 600_000))
+    ]
+    story = [SUBMITTED, PAID, released(2_950_000), returns[0], SENT_BACK, released(600_000, 2), returns[1]]
+    assert len({event.event_id() for event in story}) == len(story)
+    assert balances(granted(5_000_000), reserved(), *story) == {
+        Account.APPROPRIATION: 5_000_000,
+        Account.RETURNED: 5_000_000,
+    }
+    held = booked(reserved(), *story).reservations[SITI, PROGRAMME]
+    assert (held.reserved_rupiah, held.releases) == (0, 2)
+
+
 def test_the_appropriation_may_arrive_after_what_was_promised_of_it() -> None:
     assert balances(reserved(3_550_000))[Account.AVAILABLE] == -3_550_000
 
@@ -137,6 +153,8 @@ def test_the_appropriation_may_arrive_after_what_was_promised_of_it() -> None:
         ([SUBMITTED, payment(IncentivePaid, rail="e-wallet")], "went by bank"),
         ([payment(IncentiveSubmitted, amount_rupiah=3_550_001)], "less money reserved"),
         ([SUBMITTED, released(3_550_000)], "less money reserved"),
+        ([released(1_000_000, 2)], "release 1 of citizen [0-9a-f]{32} was not told yet"),
+        ([released(1_000_000), released(1_000_000, 3)], "release 2 of"),
         ([reserved()], "already holds"),
     ],
 )

@@ -30,6 +30,7 @@ VALUES: Final[Mapping[str, Any]] = {
     "first": True,
     "milestone": "incentive-1",
     "not_selected": 5_765_048,
+    "number": 1,
     "opens_at": datetime(2020, 4, 11, 10, 0, tzinfo=UTC),
     "partner_id": "partner-a",
     "pool_count": 5_965_048,

@@ -13,13 +13,14 @@ from services.disbursement.domain.batches import SAME_PERSON
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """A member, and what is reserved for them now, in rupiah."""
+    """A member, what is reserved for them now, in rupiah, and how many times a rest was released before."""
 
     citizen_id: str
     programme: str
     wave: int
     province: str
     rupiah: int
+    releases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def released(member: Reserved, reason: str, now: datetime) -> ReservationRelease
         province=member.province,
         amount_rupiah=member.rupiah,
         reason=reason,
+        number=member.releases + 1,
         at=now,
     )
 

@@ -16,7 +16,8 @@ CREATE TABLE appropriation (
     CHECK ((approver_person IS NULL) = (approved_at IS NULL))
 );
 
--- The close of a programme's year. Members are released in chunks; done_at is set when the rest has gone back.
+-- The close of a programme's year. Members are released in chunks; done_at is set when the rest has gone back. What
+-- rails send back after that follows, so there may be several returns to the treasury.
 CREATE TABLE year_end (
     programme       text        PRIMARY KEY,
     maker_person    text        NOT NULL,
@@ -24,6 +25,7 @@ CREATE TABLE year_end (
     proposed_at     timestamptz NOT NULL,
     approved_at     timestamptz,
     done_at         timestamptz,
+    returns         integer     NOT NULL DEFAULT 0 CHECK (returns >= 0),
     CONSTRAINT year_end_four_eyes CHECK (approver_person <> maker_person),
     CHECK ((approver_person IS NULL) = (approved_at IS NULL)),
     CHECK (done_at IS NULL OR approved_at IS NOT NULL)
@@ -112,11 +114,11 @@ CREATE TABLE reservation (
     paid_rupiah        bigint      NOT NULL DEFAULT 0 CHECK (paid_rupiah >= 0),
     released_rupiah    bigint      NOT NULL DEFAULT 0 CHECK (released_rupiah >= 0),
     reserved_at        timestamptz NOT NULL,
-    released_at        timestamptz,
+    releases           integer     NOT NULL DEFAULT 0 CHECK (releases >= 0),  -- how many times; each has its own event
     PRIMARY KEY (citizen_id, programme),
     CONSTRAINT reservation_adds_up
         CHECK (amount_rupiah = reserved_rupiah + in_flight_rupiah + paid_rupiah + released_rupiah),
-    CONSTRAINT reservation_released_once CHECK ((released_rupiah > 0) = (released_at IS NOT NULL))
+    CONSTRAINT reservation_releases_counted CHECK ((released_rupiah > 0) = (releases > 0))
 );
 -- The close of a year works through those with a rest, in the order of their ids.
 CREATE INDEX reservation_with_rest ON reservation (programme, citizen_id) WHERE reserved_rupiah > 0;
@@ -126,7 +128,7 @@ CREATE TABLE revocation (
     citizen_id uuid        NOT NULL,
     programme  text        NOT NULL,
     revoked_at timestamptz NOT NULL,
-    settled_at timestamptz,      -- when the rest was released, or there was none
+    settled_at timestamptz,      -- when the rest was released, or there was none; NULL again once a rail moves money
     PRIMARY KEY (citizen_id, programme)
 );
 CREATE INDEX revocation_unsettled ON revocation (programme, citizen_id) WHERE settled_at IS NULL;
@@ -152,8 +154,8 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SEQUENCE entry_entry_id_seq TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON appropriation, year_end, reservation, revocation, sending_hold TO %I', app);
     EXECUTE format('GRANT UPDATE (approver_person, approved_at) ON appropriation TO %I', app);
-    EXECUTE format('GRANT UPDATE (approver_person, approved_at, done_at) ON year_end TO %I', app);
-    EXECUTE format('GRANT UPDATE (reserved_rupiah, in_flight_rupiah, paid_rupiah, released_rupiah, released_at) ON reservation TO %I', app);
+    EXECUTE format('GRANT UPDATE (approver_person, approved_at, done_at, returns) ON year_end TO %I', app);
+    EXECUTE format('GRANT UPDATE (reserved_rupiah, in_flight_rupiah, paid_rupiah, released_rupiah, releases) ON reservation TO %I', app);
     EXECUTE format('GRANT UPDATE (settled_at) ON revocation TO %I', app);
     EXECUTE format('GRANT UPDATE (lifted_at, lifted_person, finding) ON sending_hold TO %I', app);
 END $$;

@@ -93,13 +93,14 @@ class Payout:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What was promised to one member, by where it stands now."""
+    """What was promised to one member, by where it stands now, and how many releases of it were told."""
 
     citizen_id: str
     programme: str
     reserved_rupiah: int
     in_flight_rupiah: int = 0
     paid_rupiah: int = 0
+    releases: int = 0
 
 
 def follow(payout: Payout | None, event: Payment) -> Payout:
@@ -144,7 +145,8 @@ def _agree(payout: Payout, event: Payment) -> None:
 def draw_on(reservation: Reservation | None, event: Payment | MoneyReserved | ReservationReleased) -> Reservation:
     """A member's reservation after an event that moves part of it.
 
-    Raises Contradiction when there is none, when there is already one, or when more would leave than is there.
+    Raises Contradiction when there is none, when there is already one, when more would leave than is there, or when
+    a release does not have the next number: money that a rail sends back later is released once more.
     """
     if type(event) is MoneyReserved:
         if reservation:
@@ -152,6 +154,11 @@ def draw_on(reservation: Reservation | None, event: Payment | MoneyReserved | Re
         return Reservation(event.citizen_id, event.programme, event.amount_rupiah)
     if reservation is None:
         raise Contradiction(f"{event.TYPE}: nothing was reserved for citizen {event.citizen_id}")
+    releases = reservation.releases
+    if type(event) is ReservationReleased:
+        releases += 1
+        if event.number != releases:
+            raise Contradiction(f"{event.TYPE}: release {releases} of citizen {event.citizen_id} was not told yet")
     source, target = MOVES[type(event)]
     moved = {Account.RESERVED: 0, Account.IN_FLIGHT: 0, Account.PAID: 0, Account.AVAILABLE: 0}
     moved[source] -= event.amount_rupiah
@@ -162,6 +169,7 @@ def draw_on(reservation: Reservation | None, event: Payment | MoneyReserved | Re
         reservation.reserved_rupiah + moved[Account.RESERVED],
         reservation.in_flight_rupiah + moved[Account.IN_FLIGHT],
         reservation.paid_rupiah + moved[Account.PAID],
+        releases,
     )
     if min(after.reserved_rupiah, after.in_flight_rupiah, after.paid_rupiah) < 0:
         raise Contradiction(f"{event.TYPE}: citizen {event.citizen_id} has less money {source} than the event moves")

@@ -21,6 +21,7 @@ CREATE TABLE entry (
     rail             text,
     attempt          integer     CHECK (attempt >= 1),
     reason           text,
+    number           integer     CHECK (number >= 1),
     CHECK (type IN ('appropriation-granted', 'money-reserved', 'incentive-submitted', 'incentive-paid',
                     'incentive-failed', 'incentive-returned', 'reservation-released', 'appropriation-returned')),
     -- A payment tells everything about itself, and nothing else carries a payout.
@@ -29,7 +30,8 @@ CREATE TABLE entry (
     CHECK ((type NOT IN ('appropriation-granted', 'appropriation-returned'))
            = (num_nonnulls(citizen_id, wave, province) = 3)),
     CHECK ((type = 'appropriation-granted') = (appropriation_id IS NOT NULL)),
-    CHECK ((type = 'incentive-submitted') = (batch_id IS NOT NULL))
+    CHECK ((type = 'incentive-submitted') = (batch_id IS NOT NULL)),
+    CHECK ((type IN ('reservation-released', 'appropriation-returned')) = (number IS NOT NULL))
 );
 CREATE INDEX entry_of_programme ON entry (programme, entry);
 
@@ -56,6 +58,7 @@ CREATE TABLE reservation (
     reserved_rupiah  bigint NOT NULL CHECK (reserved_rupiah >= 0),
     in_flight_rupiah bigint NOT NULL CHECK (in_flight_rupiah >= 0),
     paid_rupiah      bigint NOT NULL CHECK (paid_rupiah >= 0),
+    releases         integer NOT NULL CHECK (releases >= 0),   -- told so far; the next one has the next number
     PRIMARY KEY (citizen_id, programme)
 );
 
