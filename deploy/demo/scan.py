@@ -1,0 +1,70 @@
+"""Looks for anything personal in bytes that must hold none: topics, logs, metrics.
+
+One pass per kind over everything, then set membership: digit runs against NIKs, family cards, phones and accounts;
+words against names and e-mail hosts; hexadecimal runs against plain hashes of NIKs, which anyone could reverse by
+trying all of them. A finding names where it was seen, never what was seen.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from deploy.demo.population import Person, secrets_of
+
+NATIONAL_DIGITS: Final = 16
+"""Length of a NIK and of a family card's number."""
+
+_DIGITS = re.compile(rb"\d{9,}")
+_WORDS = re.compile(rb"[A-Za-z]{5,}")
+_HEXADECIMAL = re.compile(rb"[0-9a-f]{32,64}")
+_BOUNDED = re.compile(rb"(?<![0-9A-Za-z])(?:\+?62|0)?(\d{9,15})(?![0-9A-Za-z])")
+
+
+class PersonalScan:
+    """Collects what `feed` was shown; `findings` maps (where, kind) to how often something personal was seen."""
+
+    def __init__(self, people: Iterable[Person]) -> None:
+        known = list(people)
+        numbers, words = secrets_of(known)
+        self._national = {number.encode() for number in numbers if len(number) == NATIONAL_DIGITS}
+        self._short = {number.encode() for number in numbers if len(number) != NATIONAL_DIGITS}
+        self._words = {word.encode() for word in words}
+        self._hashes = {digest for person in known for digest in _plain_hashes(person.nik)}
+        self.findings: Counter[tuple[str, str]] = Counter()
+        self.scanned_bytes = 0
+
+    def feed(self, where: str, data: bytes) -> None:
+        """Scan a piece. Pieces must not cut a record or a line in two."""
+        self.scanned_bytes += len(data)
+        runs = set(_DIGITS.findall(data))
+        self._note(where, "NIK or KK", sum(map(self._holds_national, runs)))
+        # Phones and accounts are short enough to turn up by chance inside a random id, so they must stand alone.
+        if not self._short.isdisjoint(_tails(runs)):
+            self._note(where, "phone or account", len(self._short.intersection(_BOUNDED.findall(data))))
+        self._note(where, "name or e-mail", len(self._words.intersection(map(bytes.lower, set(_WORDS.findall(data))))))
+        self._note(where, "plain hash of a NIK", len(self._hashes.intersection(_HEXADECIMAL.findall(data))))
+
+    def _holds_national(self, run: bytes) -> bool:
+        ends = range(NATIONAL_DIGITS, len(run) + 1)
+        return any(run[end - NATIONAL_DIGITS : end] in self._national for end in ends)
+
+    def _note(self, where: str, kind: str, times: int) -> None:
+        if times:
+            self.findings[where, kind] += times
+
+
+def _tails(runs: Iterable[bytes]) -> set[bytes]:
+    """Every way to read a run of digits as a phone or an account: with or without a country code or a zero."""
+    return {tail for run in runs if len(run) <= NATIONAL_DIGITS - 1 for tail in (run, run[1:], run[2:])}
+
+
+def _plain_hashes(nik: str) -> tuple[bytes, ...]:
+    data = nik.encode()
+    digests = (
+        hashlib.sha256(data),
+        hashlib.sha1(data, usedforsecurity=False),
+        hashlib.md5(data, usedforsecurity=False),
+    )
+    return tuple(digest.hexdigest().encode() for digest in digests)
