@@ -43,6 +43,8 @@ maintenance_work_mem = 128MB
 max_wal_size = 2GB
 checkpoint_timeout = 15min
 jit = off
+# A new stack fills its tables within seconds: the planner must hear of them before its first bad guess.
+autovacuum_naptime = 5s
 
 timezone = 'UTC'
 log_timezone = 'UTC'

@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -34,6 +33,7 @@ ALGORITHMS: Final = ("ES256", "EdDSA", "Ed25519")
 LEEWAY_SECONDS: Final = 60
 RETRY_SECONDS: Final = 2
 TOKEN_CHARACTERS_MAX: Final = 8192
+PROVEN_MAX: Final = 20_000  # tokens, about a kilobyte each
 
 TOKEN_MISSING: Final = Refusal(
     "token-missing",
@@ -114,13 +114,15 @@ class Verifier:
         self._refresh_seconds, self._stale_seconds = refresh_seconds, stale_seconds
         self._limit = aiohttp.ClientTimeout(total=timeout_seconds)
         self._keys: dict[str, Key] = {}
+        self._proven: dict[str, tuple[Key, dict[str, Any]]] = {}
         self._failed = False
         self._loaded_at = self._tried_at = float("-inf")
         self._loading: asyncio.Task[None] | None = None
 
     async def claims(self, token: str) -> Mapping[str, Any]:
         """What a valid token says. Raises Refused (401, or 503 where the keys could not be loaded) otherwise."""
-        kid = _key_id(token)
+        proven = self._proven.get(token)
+        kid = proven[0].kid if proven else _key_id(token)
         if kid is None:
             raise Refused(TOKEN_REFUSED)
         key = await self._key(kid)
@@ -143,13 +145,18 @@ class Verifier:
             sub={"essential": True},
             exp={"essential": True},
         )
+        proven = self._proven.get(token)
         try:
-            claims = jwt.decode(token, key, registry=_registry).claims
+            # What this very key object has proven stays proven; when the keys are loaded anew it is checked anew.
+            claims = proven[1] if proven and proven[0] is key else jwt.decode(token, key, registry=_registry).claims
             rules.validate(claims)
         except ExpiredTokenError:
             return {}, TOKEN_EXPIRED
         except (JoseError, ValueError):
             return {}, TOKEN_REFUSED
+        if len(self._proven) >= PROVEN_MAX:
+            self._proven.clear()
+        self._proven[token] = (key, claims)
         return claims, None
 
     async def _key(self, kid: str) -> Key | None:
@@ -270,31 +277,3 @@ def _token(bearer: HTTPAuthorizationCredentials | None) -> str:
     if bearer is None:
         raise Refused(TOKEN_MISSING)
     return bearer.credentials
-
-
-class CitizenTokens:
-    """Signs the tokens that citizens carry to the services. Only registration holds the private key."""
-
-    def __init__(self, key_file: Path, clock: Clock) -> None:
-        """Reads a private P-256 JWK with a `kid`. Raises ValueError where the file holds something else."""
-        told = json.loads(key_file.read_text())
-        if not (isinstance(told, dict) and told.get("crv") == "P-256" and "d" in told and told.get("kid")):
-            raise ValueError(f"{key_file} must hold a private P-256 JWK with a kid")
-        self._key, self._kid, self._clock = ECKey.import_key(told), str(told["kid"]), clock
-
-    def issue(self, citizen_id: str, lifetime: timedelta) -> str:
-        """A token by which a citizen signs in to every service."""
-        return self.sign(CITIZEN_AUDIENCE, citizen_id, lifetime)
-
-    def sign(self, audience: str, citizen_id: str, lifetime: timedelta, **told: str) -> str:
-        """What is told to one audience about a citizen, valid from now for `lifetime` of programme time."""
-        now = self._clock.now()
-        claims = {
-            **told,
-            "iss": CITIZEN_ISSUER,
-            "aud": audience,
-            "sub": citizen_id,
-            "iat": int(now.timestamp()),
-            "exp": int((now + lifetime).timestamp()),
-        }
-        return jwt.encode({"alg": "ES256", "kid": self._kid}, claims, self._key)

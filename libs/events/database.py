@@ -26,8 +26,14 @@ class UnsafeDatabase(Exception):
     """The server would acknowledge what it may lose."""
 
 
+class Spoken:
+    """Counts what this process has written into an outbox, so that only a commit with news wakes the relay."""
+
+    events = 0
+
+
 class Database:
-    """A pool of connections to one store. `committed` is set after each commit, to wake the relay of this process."""
+    """A pool of connections to one store. `committed` is set after a commit with news, to wake this process's relay."""
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self.pool = pool
@@ -36,9 +42,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One transaction: commits at the end of the block, rolls back on any exception."""
+        before = Spoken.events
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
-        self.committed.set()
+        if Spoken.events != before:
+            self.committed.set()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Transaction]:
@@ -82,21 +90,25 @@ def is_transient(error: BaseException) -> bool:
 
 
 class _Lists(AsyncPGAdapter):
-    """aiosql would hand out rows one `await` at a time; a whole list costs one."""
+    """aiosql's adapter, leaner: rows come as one list instead of one `await` each, and a connection is taken as given
+    (the original looks through all its attributes at every call, to find out whether it is a pool)."""
 
     is_aio_driver = False  # its generated methods then return what we return: one awaitable
 
-    async def select(
-        self,
-        conn: Any,
-        query_name: str,
-        sql: str,
-        parameters: Any,
-        record_class: Any = None,
-    ) -> list[Any]:
-        ordered = self.maybe_order_params(query_name, parameters)  # type: ignore[no-untyped-call]
-        rows: list[Any] = await conn.fetch(sql, *ordered)
-        return rows
+    async def select(self, conn: Any, query_name: str, sql: str, parameters: Any, record_class: Any = None) -> Any:
+        return await conn.fetch(sql, *self._ordered(query_name, parameters))
+
+    async def select_one(self, conn: Any, query_name: str, sql: str, parameters: Any, record_class: Any = None) -> Any:
+        return await conn.fetchrow(sql, *self._ordered(query_name, parameters))
+
+    async def select_value(self, conn: Any, query_name: str, sql: str, parameters: Any) -> Any:
+        return await conn.fetchval(sql, *self._ordered(query_name, parameters))
+
+    async def insert_update_delete(self, conn: Any, query_name: str, sql: str, parameters: Any) -> Any:
+        return await conn.execute(sql, *self._ordered(query_name, parameters))
+
+    def _ordered(self, query_name: str, parameters: Any) -> Any:
+        return self.maybe_order_params(query_name, parameters)  # type: ignore[no-untyped-call]
 
 
 def load_queries(path: Path) -> Any:

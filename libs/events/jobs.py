@@ -7,7 +7,7 @@ everything due at once. A job runs again and again until it has nothing left to 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from libs.events import faults, metrics
@@ -15,7 +15,8 @@ from libs.events.clock import Clock
 from libs.events.database import QUERIES, Database, Transaction
 from libs.events.logs import get_logger
 
-IDLE_SECONDS = 0.1
+IDLE_SECONDS = 0.05
+LOOK_SECONDS = 1.0
 FAILURE_SECONDS_MAX = 30.0
 ROUNDS_MAX = 10_000
 
@@ -77,6 +78,8 @@ class Jobs:
         self.stopping = asyncio.Event()
         self.running: dict[str, asyncio.Task[None]] = {}
         self.resting: dict[str, tuple[float, float]] = {}
+        # Dates change rarely, so the store is asked when one has come, and now and then for what others have changed.
+        self.next_due, self.look_again = datetime.min.replace(tzinfo=UTC), 0.0
 
     async def run(self) -> None:
         """Work until `stopping` is set. A job that fails is logged, rests for a while, and is tried again."""
@@ -97,9 +100,13 @@ class Jobs:
 
     async def _start_due(self, holder: Transaction) -> None:
         """Start what is due, unless it runs already, rests after a failure, or another process has it."""
-        wall = asyncio.get_running_loop().time()
-        for row in await QUERIES.job_due(holder, now=self.clock.now(), names=list(self.jobs)):
-            name = row["name"]
+        wall, now = asyncio.get_running_loop().time(), self.clock.now()
+        if now < self.next_due and wall < self.look_again:
+            return
+        rows = await QUERIES.job_dates(holder, names=list(self.jobs))
+        self.next_due = min((row["due_at"] for row in rows), default=now)
+        self.look_again = wall + LOOK_SECONDS
+        for name in [row["name"] for row in rows if row["due_at"] <= now]:
             if name in self.running or self.resting.get(name, (0.0, 0.0))[0] > wall:
                 continue
             if await QUERIES.job_try(holder, name=name):
@@ -110,6 +117,7 @@ class Jobs:
     async def _clear_done(self, holder: Transaction) -> None:
         for name in [name for name, task in self.running.items() if task.done()]:
             await self.running.pop(name)
+            self.look_again = 0.0
             await QUERIES.job_leave(holder, name=name)
 
     async def _run_one(self, job: Job) -> None:

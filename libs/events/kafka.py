@@ -51,7 +51,7 @@ def consumer(settings: ServiceSettings, name: str) -> AIOKafkaConsumer:
         heartbeat_interval_ms=3_000,
         max_poll_interval_ms=300_000,
         max_partition_fetch_bytes=1024 * 1024,
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=500,  # a fetch returns at once when there is something
         metadata_max_age_ms=30_000,
     )
 

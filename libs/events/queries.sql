@@ -176,6 +176,9 @@ ON CONFLICT (name) DO NOTHING;
 -- name: job_due
 SELECT name, due_at FROM job WHERE due_at <= :now AND name = ANY(:names::text[]) ORDER BY due_at, name;
 
+-- name: job_dates
+SELECT name, due_at FROM job WHERE name = ANY(:names::text[]) ORDER BY due_at, name;
+
 -- name: job_done!
 UPDATE job SET due_at = :due_at WHERE name = :name;
 

@@ -23,7 +23,9 @@ from libs.events.numbering import Lane, Numbers, Outgoing, assign
 from libs.events.restore import check_restore
 
 BATCH_ROWS = 20_000
-IDLE_SECONDS = 0.05
+IDLE_SECONDS_MIN, IDLE_SECONDS_MAX = 0.01, 0.2
+"""How long an idle relay waits before it looks again: short after news, longer the longer there were none. A commit of
+its own process wakes it at once."""
 SILENT_SECONDS = 10.0
 BEAT_SECONDS = 2.0
 
@@ -104,7 +106,7 @@ class Relay:
         """Read, send, store; the next batch is read while the last one is being acknowledged."""
         read = await connection.prepare(QUERIES.outbox_after.sql)
         under_way: Batch | None = None
-        beaten = time.monotonic()
+        beaten, idle = time.monotonic(), IDLE_SECONDS_MIN
         ahead = self.cursor
         while not self.stopping.is_set() or under_way:
             self.database.committed.clear()
@@ -116,14 +118,15 @@ class Relay:
                 await self.finish(connection, under_way)
                 beaten, under_way = time.monotonic(), None
             if rows:
-                under_way = await self.send(rows)
+                under_way, idle = await self.send(rows), IDLE_SECONDS_MIN
             elif not self.stopping.is_set():
                 if time.monotonic() - beaten > BEAT_SECONDS:
                     beaten = time.monotonic()
                     if await QUERIES.relay_beat(connection, owner=self.owner) == "UPDATE 0":
                         raise Fenced
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.database.committed.wait(), IDLE_SECONDS)
+                    await asyncio.wait_for(self.database.committed.wait(), idle)
+                idle = min(idle * 1.5, IDLE_SECONDS_MAX)
 
     async def send(self, rows: Sequence[Any]) -> Batch:
         """Number a run of outbox rows and hand it to the producer, lane by lane."""

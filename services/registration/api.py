@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
 
-from libs.events.access import Access, Citizen, CitizenTokens
+from libs.events.access import Access, Citizen
 from libs.events.api import Now, Tx, new_api
+from libs.events.citizen_tokens import CitizenTokens
 from libs.events.programme import Programme
 from services.registration import commands, forms, views
 from services.registration.codes import Confirmation, SignIn

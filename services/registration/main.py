@@ -3,7 +3,8 @@
 from datetime import timedelta
 from functools import partial
 
-from libs.events.access import CitizenTokens, open_access
+from libs.events.access import open_access
+from libs.events.citizen_tokens import CitizenTokens
 from libs.events.clock import open_clock
 from libs.events.contracts import (
     Event,

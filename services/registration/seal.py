@@ -14,7 +14,7 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from libs.events.access import CitizenTokens
+from libs.events.citizen_tokens import CitizenTokens
 from libs.events.database import Transaction
 from libs.events.refusal import Refused
 from services.registration.domain.application import IDENTITY_NOT_VERIFIED

@@ -42,6 +42,8 @@ class PoolStore:
         found: list[Application] = []
         strata: dict[tuple[str, str], Stratum] = {}
         after = BEFORE_ALL
+        async with database.connection() as tx:
+            await QUERIES.applications_analyse(tx)
         while True:
             async with database.connection() as tx:
                 rows = await QUERIES.applications_page(
@@ -99,6 +101,7 @@ class PoolStore:
                 for first in range(0, len(hashes), CHUNK_BYTES)
             ],
         )
+        await QUERIES.pool_analyse(tx)
         await QUERIES.wave_commit(
             tx, wave_id=wave_id, state=state, commitment=canonical, signature=signature, root=commitment.root,
             pool_count=commitment.pool_count, beacon_round=commitment.beacon_round, draw_due_at=draw_due_at,
@@ -135,6 +138,7 @@ class PoolStore:
                     for at in range(first, last)
                 ],
             )
+        await QUERIES.results_analyse(tx)
         await QUERIES.members_add(tx, wave_id=wave_id)
         strata = sorted(outcome.strata)
         results = [outcome.strata[stratum] for stratum in strata]

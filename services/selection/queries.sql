@@ -222,6 +222,17 @@ SELECT p.leaf, uuid_send(p.application_id) AS application_id, a.province, a.tier
  WHERE p.wave_id = :wave_id AND p.leaf >= :first AND p.leaf < :last
  ORDER BY p.leaf;
 
+-- name: applications_analyse!
+-- A wave arrives between two looks of autovacuum. Without this the planner takes it for empty, and joins of a million
+-- rows become nested loops. The same holds for the pool and the results below, which one transaction fills.
+ANALYZE application;
+
+-- name: pool_analyse!
+ANALYZE pool_entry, exclusion;
+
+-- name: results_analyse!
+ANALYZE draw_result;
+
 -- name: members_add!
 -- Winners become members in the transaction of the draw. The primary key refuses a second membership.
 INSERT INTO member (citizen_id, programme, wave_id, application_id, household_id, seat_province, seat_tier)

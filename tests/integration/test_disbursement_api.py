@@ -12,7 +12,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from libs.events import ids
-from libs.events.access import CITIZEN_AUDIENCE, LEEWAY_SECONDS, CitizenTokens
+from libs.events.access import CITIZEN_AUDIENCE, LEEWAY_SECONDS
+from libs.events.citizen_tokens import CitizenTokens
 from libs.events.clock import FileClock
 from services.disbursement.main import service
 from services.disbursement.settings import Settings

@@ -12,7 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from libs.events import ids
-from libs.events.access import CitizenTokens
+from libs.events.citizen_tokens import CitizenTokens
 from libs.events.clock import FileClock
 from libs.events.database import Database, open_database
 from libs.events.runtime import Service

@@ -19,7 +19,8 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OKPKey
 
 from libs.events import access as access_module
-from libs.events.access import CITIZEN_ISSUER, Access, Citizen, CitizenTokens, Staff, Verifier, open_access
+from libs.events.access import CITIZEN_ISSUER, Access, Citizen, Staff, Verifier, open_access
+from libs.events.citizen_tokens import CitizenTokens
 from libs.events.clock import FixedClock
 from libs.events.refusal import Refused
 

@@ -65,6 +65,8 @@ DO $$
 DECLARE app text := replace(current_user, '_owner', '_app');
 BEGIN
     EXECUTE format('GRANT SELECT, INSERT ON pool_entry, exclusion, merkle, draw_result, stratum_result TO %I', app);
+    -- ANALYZE after each bulk load: the planner must know of a wave before autovacuum comes by.
+    EXECUTE format('GRANT MAINTAIN ON application, pool_entry, exclusion, draw_result TO %I', app);
 END $$;
 
 -- migrate:down
