@@ -110,12 +110,17 @@ def quotas(told: Evidence) -> Iterable[str]:
 
 
 def households(told: Evidence) -> Iterable[str]:
-    """Nobody is above the household cap, by the opaque household and by the family card behind it; and once is once."""
+    """Nobody is above the household cap, by the opaque household and by the family card behind it; and once is once.
+
+    A member whose membership was revoked no longer counts: the cap is over those who hold a seat.
+    """
     by_household: Counter[str] = Counter()
     by_family: Counter[str] = Counter()
     by_citizen: Counter[str] = Counter()
     for application_id, seat in told.facts.selected.items():
         by_citizen[seat.citizen_id] += 1
+        if seat.citizen_id in told.facts.revoked:
+            continue
         by_family[told.families.get(seat.citizen_id, seat.citizen_id)] += 1
         if application_id in told.facts.applied:
             by_household[told.facts.applied[application_id].household_id] += 1

@@ -16,6 +16,9 @@ from libs.events.topics import TOPIC_OF
 
 CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json; charset=utf-8")
 VALUE_BYTES_MAX: Final = 256 * 1024
+NUMBER_DIGITS_MAX: Final = 18
+VERSION_DIGITS_MAX: Final = 6
+EPOCH_MAX: Final = 2**31 - 1
 CATALOGUE: Final = catalogue()
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -49,7 +52,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     def version(self) -> int:
         """The version of the data, from the schema's name `urn:gelombang:TYPE:VERSION`; 0 when it is none of ours."""
         name, _, version = self.dataschema.rpartition(":")
-        return int(version) if name == f"urn:gelombang:{self.type}" and version.isdecimal() else 0
+        known = name == f"urn:gelombang:{self.type}" and version.isdecimal() and len(version) <= VERSION_DIGITS_MAX
+        return int(version) if known else 0
 
 
 _read_envelope = msgspec.json.Decoder(Envelope).decode
@@ -84,8 +88,10 @@ def read_envelope(value: bytes | None) -> Envelope:
         envelope = _read_envelope(value)
     except msgspec.ValidationError:
         raise Poison("not-a-cloud-event", "a required attribute is missing or of the wrong type") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Poison("bad-json", "the record is not JSON") from None
+    if "\0" in envelope.type or not 0 <= envelope.epoch <= EPOCH_MAX:
+        raise Poison("not-a-cloud-event", "the type or the epoch is not one a relay could have written")
     if envelope.specversion != "1.0":
         raise Poison("not-a-cloud-event", "specversion is not 1.0")
     return envelope
@@ -95,7 +101,7 @@ def number_of(envelope: Envelope) -> int | None:
     """The number the relay gave, or None. Raises Poison when it is not a number."""
     if envelope.sequence is None:
         return None
-    if not envelope.sequence.isdecimal():
+    if not envelope.sequence.isdecimal() or len(envelope.sequence) > NUMBER_DIGITS_MAX:
         raise Poison("not-a-cloud-event", "sequence is not a whole number")
     return int(envelope.sequence)
 
@@ -126,6 +132,8 @@ def read_event(envelope: Envelope, topic: str) -> Event:
         if version == contract.VERSION:
             return contract.model_validate_json(data)
         return contract.model_validate(upcast(envelope.type, version, contract.VERSION, msgspec.json.decode(data)))
+    except RecursionError:
+        raise Poison("bad-json", "the data is nested too deeply") from None
     except ValidationError as error:
         fields = sorted(
             {".".join(str(part) for part in problem["loc"]) for problem in error.errors(include_input=False)}

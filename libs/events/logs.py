@@ -52,6 +52,8 @@ def configure(service: str, level: str, clock: Clock) -> None:
 
 def describe_exception(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace an exception by its type and the lines it passed: its text may quote what a person typed."""
+    if getattr(line.get("_record"), "name", "") == "asyncio":
+        line["event"] = "an error in a task that nobody waited for"  # asyncio's own sentence quotes the exception
     error = line.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()[1]

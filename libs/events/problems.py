@@ -127,6 +127,8 @@ def refusals_of(errors: Sequence[Mapping[str, Any]]) -> list[Refusal]:
         if "id" in spoken:  # the service's own validators carry both sentences
             indonesian, english = str(spoken["id"]), str(error["msg"])
         where = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
+        if error["type"] == "extra_forbidden":
+            where.pop()  # its name was typed, too
         found.append(Refusal(str(error["type"]), 422, indonesian, english, ".".join(where) or None))
     return found
 

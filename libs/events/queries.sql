@@ -87,10 +87,12 @@ UPDATE relay SET owner = NULL WHERE owner = :owner::uuid;
 
 -- name: relay_rewind!
 -- Go back to an earlier cursor: every lane's number falls by the rows that will be sent again, so each gets its old one.
+-- Only the owner may, for the numbers as for the cursor.
 WITH back AS (
     SELECT topic, lane, count(*) AS rows
       FROM outbox, relay
-     WHERE (outbox.xid, outbox.position) > (:xid::xid8, :position::bigint)
+     WHERE relay.owner = :owner::uuid
+       AND (outbox.xid, outbox.position) > (:xid::xid8, :position::bigint)
        AND (outbox.xid, outbox.position) <= (relay.xid, relay.position)
      GROUP BY topic, lane
 ), numbers AS (

@@ -31,6 +31,9 @@ def look_at(record: Any) -> Read:
         if not record.key:
             raise codec.Poison("no-key", "the record has no key, so it belongs to nobody")
         read.key = record.key.decode()
+        if "\0" in read.key:
+            read.key = None
+            raise codec.Poison("no-key", "the key holds a NUL, which no store can keep")
         envelope = codec.read_envelope(record.value)
         if envelope.source != TOPICS[record.topic].producer:
             raise codec.Poison("wrong-source", f"only {TOPICS[record.topic].producer} may write here")

@@ -1,11 +1,19 @@
 -- migrate:up
 SET lock_timeout = '5s';
 
--- What this service has to say. Insert-only. Read in the order (xid, position) below pg_snapshot_xmin: a row can only
--- become visible behind the reader if its transaction is still running, and those are exactly the ones left out.
+-- The stamp of a row that is written now: its transaction's id, or that of the newest transaction that has ended, if that
+-- is greater. A transaction may get its id long before it gets the lock of a citizen; whoever had that lock before has
+-- ended by then, so the later decision never gets the smaller stamp. Equal ones are ordered by position.
+CREATE FUNCTION outbox_stamp() RETURNS xid8 LANGUAGE sql VOLATILE AS $$
+    SELECT greatest(pg_current_xact_id(), (pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)::text::xid8)
+$$;
+
+-- What this service has to say. Insert-only. Read in the order (xid, position) below pg_snapshot_xmin: a stamp is never
+-- smaller than the id of its transaction, so a row can only become visible behind the reader if its transaction is still
+-- running, and those are exactly the ones left out.
 -- Partitioned by position, so that sent rows leave by dropping a table and never by DELETE.
 CREATE TABLE outbox (
-    xid      xid8     NOT NULL DEFAULT pg_current_xact_id(),
+    xid      xid8     NOT NULL DEFAULT outbox_stamp(),
     position bigint   NOT NULL GENERATED ALWAYS AS IDENTITY,
     topic    text     NOT NULL,
     lane     smallint NOT NULL,   -- the Kafka partition, fixed when the event is written
@@ -75,7 +83,7 @@ CREATE TABLE job (
 -- The runtime role has no right to create or drop tables; it may ask for exactly this.
 -- Keeps one empty partition ahead, and drops those that are sent and older than the newest `keep` rows.
 CREATE FUNCTION outbox_rotate(size bigint, keep bigint) RETURNS TABLE (created integer, dropped integer)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     upper  bigint;
     newest bigint;
@@ -97,9 +105,11 @@ BEGIN
           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'outbox'::regclass
     LOOP
         IF part.ends <= newest - keep THEN
-            -- Unsent rows keep their partition, whatever the caller believes.
+            -- Unsent rows keep their partition, whatever the caller believes. The lock comes first: whoever still writes
+            -- into it has ended when we look.
             DECLARE unsent boolean;
             BEGIN
+                EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', part.name);
                 EXECUTE format('SELECT EXISTS (SELECT FROM %s o, relay r WHERE (o.xid, o.position) > (r.xid, r.position))', part.name)
                    INTO unsent;
                 IF NOT unsent THEN
@@ -126,3 +136,4 @@ END $$;
 -- migrate:down
 DROP FUNCTION outbox_rotate(bigint, bigint);
 DROP TABLE job, parked, position, relay_number, relay, outbox;
+DROP FUNCTION outbox_stamp();

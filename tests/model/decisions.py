@@ -1,0 +1,88 @@
+"""What the model asks of the code it stands for: production's own pure functions, and the few rules its SQL holds.
+
+A mutant is a copy of `Decisions` with one of them changed. The functions come from `libs.events` and are the ones that
+run in production; the switches say what a query or a client setting does, and name it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Tail, assign, judge
+from libs.events.ordering import in_order
+from libs.events.parking import divide
+from libs.events.position import Position, Seen, Verdict, place, sort_out
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Everything the simulated processes decide by."""
+
+    assign: Callable[[Mapping[Lane, int], Sequence[Sequence[Any]]], tuple[Outgoing, Numbers]] = assign
+    judge: Callable[[Lane, int, Tail | None, Sequence[str]], Ahead | Behind | None] = judge
+    sort_out: Callable[[Position, Sequence[Seen]], Verdict] = sort_out
+    in_order: Callable[[Any], Any] = in_order
+    divide: Callable[[Any, Any], Any] = divide
+    place: Callable[[int, int, int], int] = place
+
+    # queries.sql: outbox_after
+    below_xmin: bool = True
+    """Only transactions that nothing can overtake any more are read."""
+    by_transaction: bool = True
+    """Rows are read in the order (xid, position), not by position alone."""
+
+    stamped_when_added: bool = False
+    """An outbox row carries an id taken when it is written. In production it is the one of the transaction's start."""
+
+    # queries.sql: relay_store, relay_rewind, relay_take
+    store_fenced: bool = True
+    """Cursor and numbers move for the owner only."""
+    numbers_with_cursor: bool = True
+    """The numbers are stored in the transaction that moves the cursor."""
+    rewind_numbers: bool = True
+    """Going back takes the numbers of every lane back too."""
+    rewind_fenced: bool = False
+    """Going back changes the numbers for the owner only. The query does so for the cursor, not for the numbers."""
+    checked_at_start: bool = True
+    """A relay holds the topics against its database before it sends."""
+    acknowledged_first: bool = True
+    """The cursor is stored after Kafka has acknowledged, `acks=all`."""
+
+    # relay.py: finish
+    short_log_noticed: bool = True
+    """A record acknowledged at a lower offset than before stops the relay, which then starts again."""
+
+    # restore.py: read_tails
+    tail_is_highest: bool = False
+    """The tail is the highest number of a lane. Production takes the last one it reads."""
+    tail_is_proven: bool = False
+    """The tail ends where the numbers of the lane stop being complete. Production looks at the last record alone."""
+
+    # consumer.py: apply_once
+    position_locked: bool = True
+    """Positions are read under their row locks."""
+    one_transaction: bool = True
+    """Effects and positions commit together."""
+    place_of_database: bool = True
+    """A worker reads on where the database says, not where Kafka remembers."""
+    place_proven: bool = False
+    """A worker goes to its place only if the record before it is one it has applied. Production trusts the offset."""
+    search_on_gap: bool = True
+    """A gap that opens makes the worker look through the lane from its beginning once."""
+
+    # queries.sql: parked_of_key
+    redrive_from_oldest: bool = True
+    """The oldest parked event of a key is tried first, and holds up the others."""
+    redrive_deletes: bool = True
+    """A parked event that was applied leaves in the same transaction."""
+
+
+PRODUCTION = Decisions()
+REPAIRED = Decisions(
+    stamped_when_added=True,
+    rewind_fenced=True,
+    tail_is_highest=True,
+    tail_is_proven=True,
+    place_proven=True,
+)
+"""Production with the repairs that the wider faults of `test_model_limits.py` call for."""

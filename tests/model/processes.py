@@ -1,0 +1,281 @@
+"""The processes of the model: relay, worker and redrive as generators that stop at every point where they may die.
+
+Each follows its namesake in `libs.events` step by step. To crash one is to forget it; to pause one is not to move it.
+What it says when it stops is the name of the fault point, or of the wait, at which it stands.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from libs.events import codec
+from libs.events.numbering import Ahead, Behind, Lane, Numbers
+from libs.events.position import Position, Seen, Verdict
+from libs.events.records import Read
+from tests.model.stores import Cursor, Happened, Sink, Source, event_of
+
+if TYPE_CHECKING:
+    from tests.model.world import World
+
+Process = Generator[str, int, None]
+
+
+class Dead(Exception):
+    """The process can not go on: it was fenced, its store is gone, or the log has become shorter."""
+
+
+def relay(world: "World", name: str) -> Process:
+    """relay.Relay.run"""
+    source, decisions = world.source, world.decisions
+    yield "relay.waits"
+    source.owner = name  # silence may be taken for death at any moment
+    if decisions.checked_at_start:
+        yield from _check(world, source, name)
+    yield "relay.loads"
+    cursor, numbers, offsets = source.cursor, dict(source.numbers), dict[Lane, int]()
+    ahead, under_way = cursor, None
+    while True:
+        _same(world, source)
+        rows = source.after(ahead, decisions)
+        if rows:
+            ahead = rows[-1][:2]
+            yield "relay.read"
+        if under_way:
+            yield from _finish(world, source, name, offsets, *under_way)
+            under_way = None
+        if not rows:
+            yield "relay.idle"
+            continue
+        outgoing, after = decisions.assign(numbers, rows)
+        numbers.update(after)
+        if not decisions.acknowledged_first:
+            source.store(name, ahead, after, decisions)
+        acknowledged: list[tuple[Lane, int]] = []
+        for lane, records in outgoing.items():
+            for number, key, value in records:
+                offset = world.append(lane, key, bytes(value).decode(), number)
+                if not acknowledged or acknowledged[-1][0] != lane:
+                    acknowledged.append((lane, offset))
+                yield "relay.sent"
+        under_way = (ahead, after, acknowledged)
+
+
+def _same(world: "World", store: Source | Sink) -> None:
+    if world.source is not store and world.sink is not store:
+        raise Dead("the store has been restored")
+
+
+def _check(world: "World", source: Source, name: str) -> Process:
+    """restore.check_restore"""
+    tails = {}
+    for lane in world.broker.logs:
+        yield "relay.checks"
+        tails[lane] = world.broker.tail(lane, world.decisions)
+    yield "relay.checked"
+    _same(world, source)
+    ahead, behind = [], []
+    for lane, tail in tails.items():
+        number = source.numbers.get(lane, 0)
+        ids = source.lane_after(lane, tail.number - number) if tail and tail.number > number else []
+        match world.decisions.judge(lane, number, tail, ids):
+            case Ahead() as found:
+                ahead.append(found)
+            case Behind() as found:
+                behind.append(found)
+    if ahead:
+        world.refuse(ahead)
+    starts = [row for lost in behind if (row := source.lane_before(lost.lane, lost.missing))]
+    if starts:
+        yield "relay.rewinds"
+        _same(world, source)
+        xid, position = min(starts)
+        world.seen["rewound"] += 1
+        source.rewind(name, (xid, position - 1), world.decisions)
+
+
+def _finish(
+    world: "World", source: Source, name: str, offsets: dict[Lane, int],
+    cursor: Cursor, numbers: Numbers, acknowledged: list[tuple[Lane, int]],
+) -> Process:  # fmt: skip
+    """relay.Relay.finish"""
+    for lane, offset in acknowledged:
+        if world.decisions.short_log_noticed and offset < offsets.get(lane, 0):
+            raise Dead("the log is shorter than it was")
+        offsets[lane] = offset
+    yield "relay.acknowledged"
+    _same(world, source)
+    if not source.store(name, cursor, numbers, world.decisions):
+        raise Dead("fenced")
+    yield "relay.stored"
+
+
+class Worker:
+    """consumer.Consumer"""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world, self.name, self.sink, self.decisions = world, name, world.sink, world.decisions
+        self.here: dict[Lane, int] = {}
+        self.generation = -1
+        self.gaps: dict[Lane, int] = {}
+
+    def run(self) -> Process:
+        luck = yield "worker.joins"
+        while True:
+            # A worker may be late to learn that its lanes were given away, and fetch on until then.
+            if self.generation < 0 or (self.generation != self.world.generation and luck % 3):
+                self.generation = self.world.generation
+                self.go_to_positions(self.world.lanes_of(self.name))
+            if any(here > len(self.world.broker.logs[lane]) for lane, here in self.here.items()):
+                self.go_to_positions(list(self.here))  # OffsetOutOfRangeError
+            records = self.fetch(2 + luck % 4)
+            if records:
+                yield "consumer.read"
+                yield from self.apply(records)
+            luck = yield "worker.polls" if records else "worker.idle"
+
+    def go_to_positions(self, lanes: Sequence[Lane]) -> None:
+        _reconnect(self)
+        self.here = {}
+        for lane in lanes:
+            position = self.sink.positions.get(lane, Position())
+            wanted = position.next_offset
+            if not self.decisions.place_of_database:
+                wanted = self.world.broker.remembered.get(lane, 0)
+            log = self.world.broker.logs[lane]
+            self.here[lane] = self.decisions.place(wanted, 0, len(log))
+            before = [read.number for read in log[: self.here[lane]] if read.number is not None]
+            if self.decisions.place_proven and before and before[-1] > position.number:
+                self.here[lane] = 0
+
+    def fetch(self, count: int) -> list[Read]:
+        found = []
+        for lane in sorted(self.here):
+            records = self.world.broker.logs[lane][self.here[lane] : self.here[lane] + count]
+            self.here[lane] += len(records)
+            self.world.broker.remembered[lane] = self.here[lane]
+            found += [self.look_at(read) for read in records]
+        return found
+
+    def look_at(self, read: Read) -> Read:
+        """records.look_at"""
+        if read.value.decode() in self.world.unreadable:
+            return replace(read, event=None, poison=codec.Poison("unknown-version", "this service is older"))
+        return replace(read)
+
+    def apply(self, records: Sequence[Read]) -> Process:
+        """Consumer._apply_or_halve"""
+        while True:
+            try:
+                yield from self.apply_once(records)
+            except Dead:  # the connection is gone, which is no fault of the records
+                continue
+            except codec.Poison as poison:
+                if len(records) > 1:
+                    half = len(records) // 2
+                    yield from self.apply(records[:half])
+                    yield from self.apply(records[half:])
+                    return
+                records[0].event, records[0].poison = None, poison
+            else:
+                return
+
+    def apply_once(self, records: Sequence[Read]) -> Process:
+        """Consumer.apply_once"""
+        _reconnect(self)
+        sink, decisions = self.sink, self.decisions
+        lanes = sorted({read.lane for read in records})
+        if decisions.position_locked:
+            yield from _lock(self.world, sink, lanes, self.name)
+        verdicts: dict[Lane, Verdict] = {}
+        news: list[Read] = []
+        for lane in lanes:
+            run = [read for read in records if read.lane == lane]
+            seen = [Seen(read.offset, read.number, read.epoch) for read in run]
+            verdict = decisions.sort_out(sink.positions.get(lane, Position()), seen)
+            verdicts[lane] = verdict
+            for index in verdict.strays:
+                run[index].poison = run[index].poison or codec.Poison("no-number", "a stranger's record")
+            news += [run[index] for index in sorted(verdict.news + verdict.strays)]
+        healthy, poison = decisions.divide(news, sink.held())
+        events: list[Happened] = [event for _, group in decisions.in_order(healthy) for event in group]
+        if any(event.id in self.world.broken for event in events):
+            _unlock(sink, self.name)
+            raise codec.Poison("contradiction", "it contradicts what is known")
+        yield "consumer.applied"
+        _same(self.world, sink)
+        self.world.effect(events)
+        sink.park(poison)
+        self.world.seen.update(f"parked: {record.reason.reason}" for record in poison)
+        if not decisions.one_transaction:
+            yield "consumer.committed"
+        sink.positions.update({lane: verdict.after for lane, verdict in verdicts.items()})
+        _unlock(sink, self.name)
+        if decisions.one_transaction:
+            yield "consumer.committed"
+        self.account(verdicts)
+
+    def account(self, verdicts: dict[Lane, Verdict]) -> None:
+        """Consumer._account and _search: a gap that opens makes the worker search."""
+        for lane, verdict in verdicts.items():
+            self.world.seen["repeats"] += verdict.repeats
+            known = self.gaps.get(lane)
+            if known and verdict.after.number >= known:
+                del self.gaps[lane]
+                known = None
+            if verdict.gap and known is None:
+                self.gaps[lane] = verdict.gap.first
+                if self.decisions.search_on_gap and lane in self.here:
+                    self.here[lane] = 0
+
+
+def _reconnect(worker: Worker) -> None:
+    """A pool opens a new connection after a restore; a worker that lived through it goes on with the new store."""
+    worker.sink = worker.world.sink
+
+
+def _lock(world: "World", sink: Sink, lanes: Sequence[Lane], name: str) -> Process:
+    """position_lock"""
+    while any(sink.locks.get(lane, name) != name for lane in lanes):
+        yield "waits for a lock"
+        _same(world, sink)
+    sink.locks.update(dict.fromkeys(lanes, name))
+
+
+def _unlock(sink: Sink, name: str) -> None:
+    for lane in [lane for lane, holder in sink.locks.items() if holder == name]:
+        del sink.locks[lane]
+
+
+def redrive(world: "World", name: str) -> Process:
+    """parking.redrive"""
+    sink, decisions = world.sink, world.decisions
+    heads: dict[Any, tuple[int, Lane, str | None]] = {}
+    for parked_id, record in sorted(sink.parked, key=lambda row: row[0]):
+        heads.setdefault(record.key or parked_id, (parked_id, record.lane, record.key))
+    yield "redrive.read"
+    for head, lane, key in heads.values():
+        while True:
+            _same(world, sink)
+            yield from _lock(world, sink, [lane], name)
+            rows = sorted(row for row in _of_key(sink, head, key))
+            if not rows:
+                break
+            parked_id, record = rows[0] if decisions.redrive_from_oldest else rows[-1]
+            event = event_of(record.value.decode(), record.key or "?")
+            if record.number is None or event.id in world.broken | world.unreadable:
+                break
+            yield "redrive.applied"
+            _same(world, sink)
+            world.effect([event])
+            if decisions.redrive_deletes:
+                sink.parked = [row for row in sink.parked if row[0] != parked_id]
+            _unlock(sink, name)
+            world.seen["redriven"] += 1
+            yield "redrive.committed"
+            if not decisions.redrive_deletes:
+                sink.parked = [row for row in sink.parked if row[0] != parked_id]
+        _unlock(sink, name)
+
+
+def _of_key(sink: Sink, head: int, key: str | None) -> list[tuple[int, Any]]:
+    return [row for row in sink.parked if (row[1].key == key if key else row[0] == head)]

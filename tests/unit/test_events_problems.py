@@ -1,0 +1,136 @@
+"""Refusals tell what to do, in two languages, and never repeat what a person typed."""
+
+import json
+from typing import Annotated, Any, Literal
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from libs.events import problems
+from libs.events.refusal import Refusal, Refused
+
+SECRET = "3201010101010001"
+
+
+class Form(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    nik: Annotated[str, StringConstraints(pattern="^[0-9]{16}$")]
+    wave: int
+    tier: Literal["priority", "public"] = "public"
+    courses: Annotated[list[str], Field(max_length=2)] = []
+
+
+@pytest.fixture
+def client() -> TestClient:
+    api = FastAPI()
+    problems.install(api)
+
+    @api.post("/forms")
+    async def take(form: Form) -> str:
+        return form.nik
+
+    @api.get("/fail/{kind}")
+    async def fail(kind: str) -> str:
+        raise {
+            "refused": Refused(
+                Refusal("full", 409, "Penuh.", "Full."), Refusal("late", 409, "Terlambat.", "Late.", "wave")
+            ),
+            "busy": Refused(Refusal("busy", 503, "Ramai.", "Busy."), retry_after_seconds=7),
+            "unknown": Refused(Refusal("who", 401, "Masuk dahulu.", "Sign in first.")),
+            "broken": ValueError(f"can not digest {SECRET}"),
+            "away": asyncpg.ConnectionDoesNotExistError(SECRET),
+        }[kind]
+
+    return TestClient(api, raise_server_exceptions=False)
+
+
+GOOD: dict[str, Any] = {"nik": "3201010101010002", "wave": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "code"),
+    [
+        (GOOD | {"nik": SECRET + "x"}, "nik", "string_pattern_mismatch"),
+        (GOOD | {"nik": [SECRET]}, "nik", "string_type"),
+        (GOOD | {"wave": SECRET + "x"}, "wave", "int_parsing"),
+        (GOOD | {"tier": SECRET}, "tier", "literal_error"),
+        (GOOD | {"courses": [SECRET] * 3}, "courses", "too_long"),
+        ({"nik": "3201010101010002"}, "wave", "missing"),
+        ([SECRET], None, "model_attributes_type"),
+    ],
+)
+def test_each_wrong_field_is_named_with_what_to_do_and_without_what_was_typed(
+    client: TestClient, body: Any, field: str | None, code: str
+) -> None:
+    answer = client.post("/forms", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    (error,) = told["errors"]
+    assert (error["field"], error["code"]) == (field, code)
+    assert error["id"] != error["en"]
+    assert told["detail"] == error["id"]
+    assert SECRET not in answer.text
+
+
+def test_what_is_no_json_is_not_repeated_either(client: TestClient) -> None:
+    answer = client.post("/forms", content=f'{{"nik": {SECRET}, oops', headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert SECRET not in answer.text
+    assert answer.json()["errors"][0]["code"] == "json_invalid"
+
+
+def test_an_unknown_field_is_not_repeated(client: TestClient) -> None:
+    answer = client.post("/forms", json=GOOD | {SECRET: "x"})
+    assert answer.json()["errors"][0]["code"] == "extra_forbidden"
+    assert SECRET not in answer.text
+
+
+def test_the_first_refusal_decides_and_all_are_told(client: TestClient) -> None:
+    answer = client.get("/fail/refused")
+    told = answer.json()
+    assert (answer.status_code, told["type"], told["detail_en"]) == (409, "urn:gelombang:problem:full", "Full.")
+    assert [(error["code"], error["field"]) for error in told["errors"]] == [("full", None), ("late", "wave")]
+    assert "retry-after" not in answer.headers
+
+
+@pytest.mark.parametrize(("kind", "status", "seconds"), [("busy", 503, "7"), ("away", 503, "2")])
+def test_who_must_wait_is_told_how_long(client: TestClient, kind: str, status: int, seconds: str) -> None:
+    answer = client.get(f"/fail/{kind}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (status, seconds)
+
+
+def test_a_stranger_is_told_how_to_sign_in(client: TestClient) -> None:
+    assert client.get("/fail/unknown").headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("kind", "code"), [("broken", "broken"), ("away", "store-unavailable")])
+def test_our_own_faults_say_nothing_of_what_was_typed(
+    client: TestClient, capsys: pytest.CaptureFixture[str], kind: str, code: str
+) -> None:
+    answer = client.get(f"/fail/{kind}")
+    assert answer.json()["type"] == f"urn:gelombang:problem:{code}"
+    assert SECRET not in answer.text
+    assert SECRET not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("DELETE", "/forms", 405)])
+def test_a_wrong_address_is_a_problem_too(client: TestClient, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_service_may_say_better_what_is_wrong() -> None:
+    errors: list[dict[str, Any]] = [
+        {"type": "nik", "loc": ("body", "nik"), "msg": "A NIK has 16 digits.", "ctx": {"id": "NIK terdiri 16 angka."}},
+        {"type": "missing", "loc": ("query", "people", 3, "wave"), "msg": "Field required"},
+    ]
+    first, second = problems.refusals_of(errors)
+    assert (first.id, first.en, first.field) == ("NIK terdiri 16 angka.", "A NIK has 16 digits.", "nik")
+    assert second.field == "people.3.wave"
+    assert json.dumps(second.id) == json.dumps(problems.REMEDIES["missing"][0])
