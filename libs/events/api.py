@@ -116,12 +116,12 @@ class Edge:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > BODY_BYTES_MAX:
-                return {"type": "http.disconnect"}
-            return message
+            return message if received <= BODY_BYTES_MAX else {"type": "http.disconnect"}
 
         async def watched(message: Message) -> None:
             nonlocal status
+            if received > BODY_BYTES_MAX:
+                return  # whatever the application says of a broken-off request, the true answer follows
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [
@@ -134,7 +134,13 @@ class Edge:
         with _tracer.start_as_current_span(scope["method"], propagate.extract(headers), trace.SpanKind.SERVER):
             try:
                 await self.app(scope, limited, watched)
+            except Exception:
+                if received <= BODY_BYTES_MAX:
+                    raise
             finally:
+                if received > BODY_BYTES_MAX:
+                    status = TOO_LARGE.status
+                    await problems.problem([TOO_LARGE])(scope, receive, send)
                 route = getattr(scope.get("route"), "path", "unknown")
                 metrics.http_requests.labels(scope["method"], route, str(status)).inc()
                 metrics.http_seconds.labels(route).observe(time.perf_counter() - started)

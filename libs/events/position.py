@@ -75,7 +75,8 @@ def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:
             number, epoch, gap = record.number, record.epoch, None
         elif gap is None:
             gap = Gap(number + 1, record.number - 1, record.offset)
-        if gap is None:
+        # A record further on moves the offset only if it is news: repeats do not close a gap of an earlier poll.
+        if gap is None and (record.offset <= next_offset or (news and news[-1] == index)):
             next_offset = record.offset + 1
     return Verdict(
         news,

@@ -184,7 +184,6 @@ async def test_a_body_that_grows_beyond_the_limit_is_not_taken() -> None:
     assert not sent or sent[0]["status"] >= 400
 
 
-@pytest.mark.xfail(strict=True, reason="the limit looks like a lost connection, and is answered as a fault of ours")
 async def test_who_sends_too_much_in_pieces_is_told_so() -> None:
     sent = await _ask_or_nothing(ENDLESS, ENDLESS, ENDLESS)
     assert sent[0]["status"] == 413
