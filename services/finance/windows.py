@@ -10,6 +10,7 @@ delivers at least once: the number that the relay gave is kept beside the totals
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections import defaultdict
@@ -33,6 +34,7 @@ NAME: Final = "gelombang.finance.windows"
 TOPIC: Final = TOPIC_OF[IncentivePaid.TYPE]
 TOPIC_EXISTS: Final = 36  # Kafka's error code
 METADATA_SECONDS_MAX: Final = 30
+NICE: Final = 10  # nothing decides by the windows: they yield to those who work
 
 
 class Windows:
@@ -192,6 +194,7 @@ async def make_changelogs(settings: WindowsSettings, names: list[str], source: s
 
 def main(source: str = TOPIC.name) -> None:
     """Run until told to stop. `source` is the topic to read; tests give one of their own."""
+    os.nice(NICE)
     settings = load_settings(WindowsSettings)
     with tempfile.TemporaryDirectory(prefix="gelombang-windows-") as datadir:
         app, windows = create_app(settings, Path(datadir), source)
