@@ -9,8 +9,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SCALE ?= 1000
 export SCALE
+SEED ?= 1
+KILLS ?= 1000
 
-.PHONY: help demo up down status logs test check bench docs setup lock clean
+.PHONY: help demo up down status logs test check chaos bench docs setup lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ check: setup ## Look at style, types, import rules and the shape of the folders
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(RUN) -m pytest -q tests/architecture
+
+chaos: setup ## Kill processes and servers under load, then prove that nothing was lost or doubled (SEED=1 KILLS=1000)
+	@$(RUN) -m tests.fault --seed '$(SEED)' --kills '$(KILLS)' $(ARGS)
 
 bench: setup ## Measure the hot paths
 	@$(RUN) -m pytest -m bench tests/bench $(ARGS)

@@ -100,8 +100,8 @@ class Client:
                         told = content if raw else _read(content, response.content_type)
                         return Answer(response.status, told, repeated)
                     pause = _asked_pause(response.headers, pause)
-                    # A proxy's 502 or 504 may hide a request that landed; 429 and 503 are refusals before any effect.
-                    repeated = repeated or response.status in (502, 504)
+                    # 429 refuses before any effect; behind the others the request may have landed: the store was away.
+                    repeated = repeated or response.status != 429
                     trouble = f"answered {response.status}"
             except LOST as error:
                 repeated, trouble = True, type(error).__name__

@@ -110,7 +110,7 @@ class Edge:
             await problems.problem([HELD])(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
-        received = 0
+        received, answered = 0, False
 
         async def limited() -> Message:
             nonlocal received
@@ -119,11 +119,11 @@ class Edge:
             return message if received <= BODY_BYTES_MAX else {"type": "http.disconnect"}
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if received > BODY_BYTES_MAX:
                 return  # whatever the application says of a broken-off request, the true answer follows
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 message["headers"] = [
                     *message["headers"],
                     (b"x-content-type-options", b"nosniff"),
@@ -134,9 +134,13 @@ class Edge:
         with _tracer.start_as_current_span(scope["method"], propagate.extract(headers), trace.SpanKind.SERVER):
             try:
                 await self.app(scope, limited, watched)
-            except Exception:
+            except Exception as error:
                 if received <= BODY_BYTES_MAX:
-                    raise
+                    answer = problems.of_failure(error)
+                    if answered:
+                        raise  # half an answer is out: only breaking off can tell the client
+                    status = answer.status_code
+                    await answer(scope, receive, send)
             finally:
                 if received > BODY_BYTES_MAX:
                     status = TOO_LARGE.status

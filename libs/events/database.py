@@ -79,11 +79,21 @@ async def open_database(dsn: str, *, min_size: int = 1, max_size: int = 10) -> A
         yield Database(pool)
 
 
+PASSING = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,  # the server went away in the middle of an answer
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed when it is tried again: the server was away, or two transactions collided."""
-    if isinstance(error, (asyncpg.PostgresConnectionError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError,
-                          asyncpg.LockNotAvailableError, asyncpg.OperatorInterventionError,
-                          asyncpg.InsufficientResourcesError, OSError)):  # fmt: skip
+    if isinstance(error, PASSING):
         return True
     # The client library says "connection is closed" as InterfaceError, "wrong type of argument" as a subclass of it.
     return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)

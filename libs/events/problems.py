@@ -133,8 +133,17 @@ def refusals_of(errors: Sequence[Mapping[str, Any]]) -> list[Refusal]:
     return found
 
 
+def of_failure(error: Exception) -> Response:
+    """The answer to a request that failed for a reason of ours; the log gets the reason, without what was typed."""
+    if is_transient(error):
+        log.warning("the store did not answer a request", exc_info=error)
+        return problem([AWAY])
+    log.error("a request failed", exc_info=error)
+    return problem([BROKEN])
+
+
 def install(api: FastAPI) -> None:
-    """Make every failure of this API a problem a person can act on."""
+    """Make every refusal of this API a problem a person can act on; `Edge` answers for what fails."""
 
     async def refused(_request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)
@@ -158,14 +167,6 @@ def install(api: FastAPI) -> None:
             ]
         )
 
-    async def broken(_request: Request, error: Exception) -> Response:
-        if is_transient(error):
-            log.warning("the store did not answer a request", exc_info=error)
-            return problem([AWAY])
-        log.error("a request failed", exc_info=error)
-        return problem([BROKEN])
-
     api.add_exception_handler(Refused, refused)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, http)
-    api.add_exception_handler(Exception, broken)

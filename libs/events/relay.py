@@ -71,7 +71,8 @@ class Relay:
         PostgreSQL raise; nothing is lost by starting again.
         """
         async with self.database.pool.acquire() as connection:
-            await self.take_over(connection)
+            if not await self.take_over(connection):
+                return
             metrics.relay_owner.set(1)
             try:
                 await check_restore(connection, self.owner, self.service, reader)
@@ -90,17 +91,21 @@ class Relay:
                 with contextlib.suppress(Exception):
                     await asyncio.shield(QUERIES.relay_leave(connection, owner=self.owner))
 
-    async def take_over(self, connection: "PoolConnectionProxy[Any]") -> None:
-        """Wait until the relay is free, its owner is gone, or its owner has given no sign of life for a while."""
+    async def take_over(self, connection: "PoolConnectionProxy[Any]") -> bool:
+        """Wait until the relay is free, its owner is gone, or its owner has given no sign of life for a while.
+
+        False when this relay was told to stop before.
+        """
         seen, since = -1, time.monotonic()
-        while True:
+        while not self.stopping.is_set():
             silent = seen if time.monotonic() - since > SILENT_SECONDS else -1
             if await QUERIES.relay_take(connection, owner=self.owner, silent_since=silent):
-                return
+                return True
             beat = (await QUERIES.relay_state(connection))["beat"]
             if beat != seen:
                 seen, since = beat, time.monotonic()
             await asyncio.sleep(0.5)
+        return False
 
     async def send_for_ever(self, connection: "PoolConnectionProxy[Any]") -> None:
         """Read, send, store; the next batch is read while the last one is being acknowledged."""

@@ -50,7 +50,7 @@ async def test_busy_is_asked_again_after_the_pause_it_named(served: Serve) -> No
 
     async with Client() as client:
         answer = await client.call("POST", await served(handler), {"registration_id": "a"})
-    assert answer == Answer(201, {"ok": True}, repeated=False)
+    assert answer == Answer(201, {"ok": True}, repeated=True)  # a store that was away may have kept it
     assert times[1] - times[0] >= 1
 
 

@@ -117,8 +117,7 @@ async def test_a_commit_that_fails_is_never_answered_as_success() -> None:
     store.fails = True
     store.let_through.set()
     heard: list[Message] = []
-    with pytest.raises(asyncpg.ConnectionDoesNotExistError):  # the outermost layer raises again, for the server's log
-        await ask(api_with(store), "/write", heard=heard.append)
+    await ask(api_with(store), "/write", heard=heard.append)
     assert heard[0]["status"] == 503
     assert problems.AWAY.id.encode() in heard[1]["body"]
 

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from libs.events import problems
+from libs.events.api import Edge
 from libs.events.refusal import Refusal, Refused
 
 SECRET = "3201010101010001"
@@ -27,6 +28,7 @@ class Form(BaseModel):
 @pytest.fixture
 def client() -> TestClient:
     api = FastAPI()
+    api.add_middleware(Edge)
     problems.install(api)
 
     @api.post("/forms")

@@ -14,7 +14,7 @@ from libs.events.contracts import (
     TrainingCompleted,
     catalogue,
 )
-from libs.events.topics import read_by
+from libs.events.topics import read_by, written_by
 from services.registration.domain import words
 from services.registration.domain.timeline import KEPT, TELLERS, Told, entry_of, own_step, tell
 from services.registration.main import MOVED, reactions_of
@@ -99,7 +99,8 @@ def test_what_nobody_foresaw_is_not_left_out() -> None:
 
 def test_every_event_about_a_citizen_is_kept_told_and_reacted_to() -> None:
     """A new event type that names a citizen fails here until it has its sentences."""
-    heard = {name for topic in read_by("registration") for name in topic.events}
+    topics = [*read_by("registration"), *written_by("registration")]
+    heard = {name for topic in topics for name in topic.events}
     about = {name for name, kind in catalogue().items() if "citizen_id" in kind.model_fields and name in heard}
     assert about == set(KEPT)
     assert about <= set(TELLERS)

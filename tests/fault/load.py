@@ -1,0 +1,177 @@
+"""Steady load while processes die: citizens keep coming, officers announce waves and approve payouts, time goes on."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final
+
+from deploy.demo.client import Unexpected, Unreachable
+from deploy.demo.officers import Officers
+from deploy.demo.population import Person
+from deploy.demo.run import PARTNER
+from libs.events.programme import Wave
+from tests.fault.life import Board, Citizen, Life, OpenWave, Session
+from tests.fault.town import Town
+
+APPROPRIATION: Final = 1_000_000_000_000
+SHIFT: Final = timedelta(hours=4)
+"""Officers act once in four hours of programme time: a wave, a course, and the payouts that are due."""
+OPEN_HOURS, DRAW_HOURS, COURSE_HOURS = 6, 7, 9
+SEATS: Final = 10
+ARRIVAL_SECONDS: Final = 0.35
+ATTEMPTS_MAX: Final = 6
+STUCK_SECONDS: Final = 60.0
+
+
+class Load:
+    """`work` goes on until `end` is called; `citizens` are those who have come so far."""
+
+    def __init__(self, town: Town, people: Sequence[Person]) -> None:
+        self.town, self._people = town, people
+        self.officers = Officers(town.world)
+        self.board = Board()
+        self.citizens: list[Citizen] = []
+        self.stuck: list[str] = []
+        self.lost_lives: list[str] = []
+        self._excused: dict[str, float] = {}
+
+    async def prepare(self) -> None:
+        """The State grants the money, and the first wave and course are there."""
+        await self.town.done("POST", self.town.world.simulator("bank", "/accounts"), [PARTNER])
+        await self.officers.appropriate(APPROPRIATION)
+        await self._announce()
+        await self._offer()
+
+    async def work(self) -> None:
+        """Everything at once, until the load is over."""
+        async with asyncio.TaskGroup() as group:
+            for part in (self.town.tick, self.town.read_messages, self._officiate, self._arrivals, self._watch):
+                group.create_task(part())
+
+    def end(self) -> None:
+        self.town.over.set()
+
+    async def _arrivals(self) -> None:
+        async with asyncio.TaskGroup() as lives:
+            for person in self._people:
+                if self.town.over.is_set():
+                    break
+                life = Life(self.town, self.board, person)
+                self.citizens.append(life.citizen)
+                lives.create_task(self._live(life))
+                await asyncio.sleep(ARRIVAL_SECONDS)
+
+    async def _live(self, life: Life) -> None:
+        """One life; a surprise ends it alone and is told at the end."""
+        try:
+            await life.live()
+        except Unexpected as error:
+            self.lost_lives.append(str(error))
+
+    # -- officers ----------------------------------------------------------------------------------------------------
+
+    async def _officiate(self) -> None:
+        due = self.town.now() + SHIFT
+        while not self.town.over.is_set():
+            if self.town.now() >= due:
+                due = self.town.now() + SHIFT
+                # Tokens of staff live for an hour of programme time: it stands still while they are used.
+                async with self.town.still:
+                    await self._announce()
+                    await self._offer()
+                    await self.pay()
+            await asyncio.sleep(0.1)
+
+    async def _announce(self) -> None:
+        number, now = len(self.board.waves) + 1, self.town.now()
+        wave = Wave(
+            number=number,
+            opens=now + timedelta(minutes=5),
+            closes=now + timedelta(hours=OPEN_HOURS),
+            draws=now + timedelta(hours=DRAW_HOURS),
+            seats=SEATS,
+        )
+        if await self._steadily(lambda: self._announce_once(wave)):
+            self.board.waves.append(OpenWave(number, wave.opens, wave.closes))
+
+    async def _announce_once(self, wave: Wave) -> None:
+        """An approval whose answer was lost is refused the second time: then the public view says that it landed."""
+        try:
+            await self.officers.announce(wave, wave.seats)
+        except Unexpected as error:
+            if error.answer.code != "illegal-step" or (await self.officers.wave(wave.number))["state"] == "proposed":
+                raise
+            self.town.world.history.add("wave-announced", wave=wave.number, seats=wave.seats, recycle=False)
+
+    async def _offer(self) -> None:
+        number, now = len(self.board.sessions) + 1, self.town.now()
+        starts = now + timedelta(hours=COURSE_HOURS)
+        course = {
+            "code": f"chaos-{number}",
+            "title": "Mengolah Data dengan Lembar Kerja",
+            "mode": "online",
+            "hours": 8,
+            "price_rupiah": 500_000,
+            "seats": 10_000,
+            "starts_at": starts.isoformat(),
+            "ends_at": (starts + timedelta(hours=2)).isoformat(),
+        }
+        offered: list[str] = []
+
+        async def offer() -> None:
+            offered.append(await self.officers.offer(course))
+
+        if await self._steadily(offer):
+            self.board.sessions.append(Session(offered[0], starts))
+
+    async def pay(self) -> bool:
+        """Batch and approve what is due. A batch whose approval landed unseen is approved; the next one goes on."""
+
+        async def pay() -> None:
+            with suppress(Unexpected):
+                await self.officers.pay()
+                return
+            await self.officers.pay()
+
+        return await self._steadily(pay)
+
+    async def _steadily(self, action: Callable[[], Awaitable[object]]) -> bool:
+        """Do it, again where an answer was lost on the way; what never works is strange."""
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                await action()
+            except (Unexpected, Unreachable) as error:
+                if attempt == ATTEMPTS_MAX - 1:
+                    self.town.strange[f"staff: {error}"] += 1
+                await asyncio.sleep(0.5)
+            else:
+                return True
+        return False
+
+    # -- what stands still -------------------------------------------------------------------------------------------
+
+    def excuse(self, struck: str) -> None:
+        """A process of this group was struck or has come back just now; a server keeps every service from moving."""
+        service = struck.partition(" ")[0]
+        for name in [service] if service in self.town.world.services else self.town.world.services:
+            self._excused[name] = time.monotonic()
+
+    async def _watch(self) -> None:
+        """Note every service with something to send or to read that has not moved for a minute without being struck."""
+        moved: dict[str, tuple[Any, float]] = {}
+        while not self.town.over.is_set():
+            for name, url in self.town.world.services.items():
+                told = await self.town.world.client.glance(url + "/health/quiet")
+                if told is None:
+                    continue
+                last, since = moved.get(name, (None, time.monotonic()))
+                since = max(since, self._excused.get(name, 0.0))
+                waits = told["outbox_unsent"] or told["behind"]
+                if not waits or told["moved"] != last:
+                    moved[name] = (told["moved"], time.monotonic())
+                elif time.monotonic() - since > STUCK_SECONDS:
+                    moved[name] = (told["moved"], time.monotonic())
+                    self.stuck.append(f"{name} has not moved for a minute: {told}")
+            await asyncio.sleep(1)
