@@ -128,8 +128,11 @@ async def read_tails(reader: AIOKafkaConsumer, service: str) -> dict[Lane, Tail 
         while waiting:
             for partition, records in (await reader.getmany(timeout_ms=500)).items():
                 for record in records:
-                    if tail := _tail_of(record.value):
-                        tails[partition.topic, partition.partition] = tail
+                    lane, tail = (partition.topic, partition.partition), _tail_of(record.value)
+                    known = tails[lane]
+                    # The highest number, not the last: the newest records may be repeats of a relay that slept.
+                    if tail and (known is None or tail.number > known.number):
+                        tails[lane] = tail
                 if records[-1].offset + 1 >= ends[partition]:
                     waiting.discard(partition)
                     reader.pause(partition)

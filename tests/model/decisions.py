@@ -31,8 +31,8 @@ class Decisions:
     by_transaction: bool = True
     """Rows are read in the order (xid, position), not by position alone."""
 
-    stamped_when_added: bool = False
-    """An outbox row carries an id taken when it is written. In production it is the one of the transaction's start."""
+    stamped_when_added: bool = True
+    """An outbox row carries a stamp taken when it is written, not the id from the transaction's start."""
 
     # queries.sql: relay_store, relay_rewind, relay_take
     store_fenced: bool = True
@@ -41,8 +41,8 @@ class Decisions:
     """The numbers are stored in the transaction that moves the cursor."""
     rewind_numbers: bool = True
     """Going back takes the numbers of every lane back too."""
-    rewind_fenced: bool = False
-    """Going back changes the numbers for the owner only. The query does so for the cursor, not for the numbers."""
+    rewind_fenced: bool = True
+    """Going back changes cursor and numbers for the owner only."""
     checked_at_start: bool = True
     """A relay holds the topics against its database before it sends."""
     acknowledged_first: bool = True
@@ -53,8 +53,8 @@ class Decisions:
     """A record acknowledged at a lower offset than before stops the relay, which then starts again."""
 
     # restore.py: read_tails
-    tail_is_highest: bool = False
-    """The tail is the highest number of a lane. Production takes the last one it reads."""
+    tail_is_highest: bool = True
+    """The tail is the highest number of a lane, not the last one that is read."""
     tail_is_proven: bool = False
     """The tail ends where the numbers of the lane stop being complete. Production looks at the last record alone."""
 
@@ -79,9 +79,6 @@ class Decisions:
 
 PRODUCTION = Decisions()
 REPAIRED = Decisions(
-    stamped_when_added=True,
-    rewind_fenced=True,
-    tail_is_highest=True,
     tail_is_proven=True,
     place_proven=True,
 )

@@ -195,7 +195,7 @@ MUTANTS = {
     "position not locked": _changed(position_locked=False),
     "position after the commit": _changed(one_transaction=False),
     "offset trusted from Kafka": _changed(place_of_database=False),
-    "no search after a gap": replace(_changed(search_on_gap=False), faults=Faults(live_restore=True)),
+    "no search after a gap": replace(_changed(search_on_gap=False), faults=Faults(live_restore=True), seeds=16_000),
     "redrive newest first": _changed(redrive_from_oldest=False),
     "redrive forgets to delete": _changed(redrive_deletes=False),
 }

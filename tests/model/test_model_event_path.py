@@ -8,6 +8,7 @@ faults end, and then each committed event must have had its effect exactly once,
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -65,12 +66,12 @@ def test_a_seed_is_one_schedule_and_one_outcome() -> None:
 
 
 def test_a_failure_tells_its_seed_and_steps_that_replay_it() -> None:
-    late = Faults(late_locks=True)
-    failure = search(range(100), PRODUCTION, late)
+    late, early_stamps = Faults(late_locks=True), replace(PRODUCTION, stamped_when_added=False)
+    failure = search(range(100), early_stamps, late)
     assert failure is not None
     assert f"seed {failure.seed} " in str(failure)
     assert all(repr(step) in str(failure) for step in failure.short)
     assert len(failure.short) < len(failure.steps) / 4
     for steps in (failure.steps, failure.short, draw(failure.seed)):
         with pytest.raises(Violation):
-            play(steps, PRODUCTION, late)
+            play(steps, early_stamps, late)
