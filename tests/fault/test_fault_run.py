@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import stack_folder
 from tests.fault import schedule
 from tests.fault.cast import GROUPS
@@ -20,6 +22,7 @@ def test_the_short_schedule_meets_both_servers_every_part_of_the_path_and_both_z
     assert {"relay", "consumer"} <= {strike.point.partition(".")[0] for strike in strikes if strike.point}
 
 
+@pytest.mark.slow
 async def test_twelve_kills_lose_nothing_and_do_nothing_twice() -> None:
     with stack_folder() as folder:
         told = await run(Options(SEED, KILLS, Path(folder) / "chaos"))

@@ -243,17 +243,17 @@ async def test_a_silent_issuer_holds_nobody_up_and_the_answer_says_so(key: ECKey
         verifier = make_verifier(url, timeout_seconds=0.2)
         before = asyncio.get_running_loop().time()
         assert await refusal_of(verifier, staff_token(key)) == (503, "sign-in-unavailable")
-        assert asyncio.get_running_loop().time() - before < 1
+        assert asyncio.get_running_loop().time() - before < 2, "nobody waits as long as the issuer is silent"
 
 
 async def test_an_issuer_that_comes_back_is_asked_again_soon(key: ECKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(access_module, "RETRY_SECONDS", 0.5)
     async with issuer([503, key_set(key)]) as (url, asked):
         verifier = make_verifier(url, refresh_seconds=60)
         assert await refusal_of(verifier, staff_token(key)) == (503, "sign-in-unavailable")
         assert await refusal_of(verifier, staff_token(key)) == (503, "sign-in-unavailable")
         assert len(asked) == 1
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.6)
         assert await verifier.claims(staff_token(key))
 
 
