@@ -78,6 +78,8 @@ def parse(data: bytes) -> ElementTree.Element:
             guard.Parse(data[begin : begin + GUARD_BYTES], False)
             if started:  # a declaration can only stand before the first element
                 break
+        else:
+            guard.Parse(b"", True)  # newer parsers put long tokens off until they are told that no more will come
         return ElementTree.fromstring(data)  # noqa: S314 - what that warns of was refused above
     except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError):
         raise BadFile("not well-formed XML") from None
