@@ -19,7 +19,7 @@ import orjson
 
 T = TypeVar("T")
 
-WIDTH: Final = 64
+WIDTH: Final = 128
 """Requests under way at once. More only lengthens the queues inside the services."""
 ANSWER_SECONDS_MAX: Final = 20
 PATIENCE_SECONDS: Final = 90

@@ -41,7 +41,11 @@ async def each_record(cluster: Cluster, take: Take, lanes: Sequence[TopicPartiti
     """Read every record of the lanes (default: all) once, up to where each ends now, each lane in its own order."""
     lanes = lanes or all_lanes()
     consumer = AIOKafkaConsumer(
-        **cluster.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=2**22
+        **cluster.aiokafka(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=2**22,
+        fetch_max_wait_ms=20,  # a lane that is read to its end must not hold up the others
     )
     await consumer.start()
     try:

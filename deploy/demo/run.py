@@ -1,7 +1,7 @@
 """The run as a whole: start a stack, replay the year, gather the evidence, judge it, report."""
 
 import asyncio
-import os
+import gc
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     "bank": {"TIMEOUT_PERCENT": "2", "HANG_SECONDS": "1"},
 }
 """How unreliable the outside is in the replay, beside what the simulators do by themselves (late, twice, never)."""
-SETTINGS: Final = {"GELOMBANG_CITIZEN_TOKEN_DAYS": "400"}
+SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {"registration": {"CITIZEN_TOKEN_DAYS": "400"}}
 """A year of programme time passes in minutes: without this every citizen would sign in again each month of it."""
 PARTNER: Final = {"account": "9000000001", "nik": "0" * 16, "name": "partner-a", "behaviour": "good"}
 
@@ -75,10 +75,10 @@ async def run(options: Options, screen: Screen) -> Outcome:
     await asyncio.to_thread(_fresh, stack, options.var)
     told = figures.load(options.scale)
     try:
-        os.environ.update(SETTINGS)  # variables win over the settings files that the stack writes
         clock = ClockPlan(BEFORE - timedelta(hours=1))
-        await asyncio.to_thread(stack.up, clock=clock, seed=options.seed, faults=FAULTS)
+        await asyncio.to_thread(stack.up, clock=clock, seed=options.seed, faults=FAULTS, settings=SETTINGS)
         people = population.make(told, options.seed)
+        gc.freeze()  # forty thousand people who stay: not to be walked through again and again
         async with Client() as client:
             return await _replay(options, screen, stack, client, told, people, started)
     finally:

@@ -97,6 +97,7 @@ class Jobs:
                     await self._clear_done(holder)
             finally:
                 await asyncio.gather(*self.running.values(), return_exceptions=True)
+                holder.terminate()  # and with the connection end all its locks
 
     async def _start_due(self, holder: Transaction) -> None:
         """Start what is due, unless it runs already, rests after a failure, or another process has it."""

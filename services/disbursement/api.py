@@ -8,12 +8,14 @@ from fastapi import Depends, FastAPI, Path, Query, Response
 
 from libs.events.access import Access, Citizen, Staff, Verifier
 from libs.events.api import Now, Tx, new_api
+from libs.events.batch import Batcher
 from libs.events.contracts import Id
 from libs.events.programme import Programme
 from libs.events.refusal import Refused
 from services.disbursement import commands, views
-from services.disbursement.commands import AccountLink
+from services.disbursement.citizens import Link, Survey
 from services.disbursement.domain.books import NO_SUCH_PROGRAMME, Appropriation
+from services.disbursement.identity import identify
 from services.disbursement.partners import Partners
 from services.disbursement.shapes import (
     AccountBody,
@@ -37,7 +39,10 @@ from services.disbursement.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the routes work with. `identities` checks what registration signed for this service."""
+    """What the routes work with.
+
+    `identities` checks what registration signed for this service. `links` and `surveys` commit before they answer.
+    """
 
     store: Store
     vault: Vault
@@ -45,6 +50,8 @@ class Parts:
     partners: Partners
     access: Access
     identities: Verifier
+    links: Batcher[Link, str]
+    surveys: Batcher[Survey, None]
 
 
 def create_api(parts: Parts) -> FastAPI:
@@ -58,14 +65,14 @@ def create_api(parts: Parts) -> FastAPI:
 
 
 def _add_citizens(api: FastAPI, parts: Parts) -> None:
-    store, vault, rules = parts.store, parts.vault, parts.rules
+    store, vault = parts.store, parts.vault
     me = Depends(parts.access.citizen)
 
     @api.post("/v1/me/account", status_code=202, tags=["citizens"], summary="Link a bank account or an e-wallet")
-    async def link(body: AccountBody, tx: Tx, now: Now, citizen: Annotated[Citizen, me]) -> StateShown:
-        wanted = AccountLink(body.rail, body.provider, body.account_number, body.identity_token)
-        state = await commands.link_account(tx, store, vault, parts.identities, rules, citizen.citizen_id, wanted, now)
-        return StateShown(state=state)
+    async def link(body: AccountBody, citizen: Annotated[Citizen, me]) -> StateShown:
+        person = await identify(body.identity_token, citizen.citizen_id, vault, parts.identities)
+        link = Link(citizen.citizen_id, person, body.rail, body.provider, body.account_number)
+        return StateShown(state=await parts.links.submit(link))
 
     @api.get("/v1/me/account", tags=["citizens"], summary="The linked account, masked, and whether it is valid")
     async def account(tx: Tx, citizen: Annotated[Citizen, me]) -> AccountShown:
@@ -73,19 +80,9 @@ def _add_citizens(api: FastAPI, parts: Parts) -> None:
 
     @api.post("/v1/me/surveys/{number}", tags=["citizens"], summary="Answer the next survey")
     async def survey(
-        number: Annotated[int, Path(ge=1, le=99)], body: SurveyBody, tx: Tx, now: Now, citizen: Annotated[Citizen, me]
+        number: Annotated[int, Path(ge=1, le=99)], body: SurveyBody, citizen: Annotated[Citizen, me]
     ) -> StateShown:
-        await commands.answer(
-            tx,
-            store,
-            vault,
-            rules,
-            citizen_id=citizen.citizen_id,
-            programme=body.programme,
-            number=number,
-            answers=body.answers,
-            now=now,
-        )
+        await parts.surveys.submit(Survey(citizen.citizen_id, body.programme, number, body.answers))
         return StateShown(state="answered")
 
     @api.get("/v1/me/payouts", tags=["citizens"], summary="What is owed and was paid, and what to do next")

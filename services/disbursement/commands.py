@@ -1,20 +1,17 @@
-"""What people ask of this service. One function each, in the transaction of its request; rules stand in the domain.
+"""What staff ask of this service. One function each, in the transaction of its request; rules stand in the domain.
 
 Raises Refused with what the rules say; then nothing has changed.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from libs.events import ids, outbox
-from libs.events.access import Verifier
 from libs.events.contracts import AppropriationGranted, Rail
 from libs.events.database import Transaction
+from libs.events.logs import get_logger
 from libs.events.programme import Programme, last_moment
 from libs.events.refusal import Refusal, Refused
-from services.disbursement.domain.accounts import may_link, normal_phone
 from services.disbursement.domain.batches import (
     BATCH_PAYOUTS_MAX,
     Batch,
@@ -34,13 +31,11 @@ from services.disbursement.domain.books import (
     may_grant,
 )
 from services.disbursement.domain.ledger import Entry, Movement
-from services.disbursement.domain.milestones import answer_survey
-from services.disbursement.identity import identify
 from services.disbursement.store import Store
-from services.disbursement.store_payouts import Account
-from services.disbursement.vault import Payee, Vault
 
 Rules = Mapping[str, Programme]
+
+log = get_logger()
 
 
 def demand(refusal: Refusal | None) -> None:
@@ -87,94 +82,6 @@ async def approve_appropriation(
     kept = await store.appropriation(tx, grant_id)
     assert kept is not None, "locked above"
     return kept
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class AccountLink:
-    """What a citizen asks for. Never printed: it names an account and holds an identity token."""
-
-    rail: Rail
-    provider: str
-    account_number: str
-    identity_token: str
-
-
-async def link_account(
-    tx: Transaction,
-    store: Store,
-    vault: Vault,
-    verifier: Verifier,
-    rules: Rules,
-    citizen_id: str,
-    link: AccountLink,
-    now: datetime,
-) -> str:
-    """Link a citizen's account; the rail is asked about it next. Answers its state.
-
-    The same account again, while it is valid or being checked, changes nothing.
-    """
-    person = await identify(link.identity_token, citizen_id, vault, verifier)
-    programmes = [rules[name] for name in await store.member_programmes(tx, citizen_id) if name in rules]
-    demand(may_link(link.rail, link.account_number, person.phone, programmes, now))
-    number = normal_phone(link.account_number) if link.rail == "e-wallet" else link.account_number
-    index = vault.index(link.rail, link.provider, number)
-    before = await store.account_of(tx, citizen_id)
-    if before and before.number_index == index and before.state in ("valid", "checking"):
-        return before.state
-    wrapped = await store.payee_key(tx, citizen_id)
-    if wrapped is None:
-        wrapped = await store.keep_payee_key(tx, citizen_id, vault.new_payee_key(citizen_id))
-    payee = Payee(link.account_number, person.nik, person.name, link.provider)
-    account = Account(
-        account_id=ids.new(now),
-        rail=link.rail,
-        provider=link.provider,
-        number_index=index,
-        sealed=vault.seal_payee(wrapped, citizen_id, payee),
-        state="checking",
-        linked_at=now,
-        wrapped=wrapped,
-    )
-    await store.link(tx, account, citizen_id)
-    return account.state
-
-
-async def answer(
-    tx: Transaction,
-    store: Store,
-    vault: Vault,
-    rules: Rules,
-    *,
-    citizen_id: str,
-    programme: str,
-    number: int,
-    answers: Mapping[str, object],
-    now: datetime,
-) -> None:
-    """Keep the answers of a survey, sealed, and owe what it earns. The same survey again changes nothing."""
-    if programme not in rules:
-        raise Refused(NO_SUCH_PROGRAMME)
-    view = await store.survey_view(tx, citizen_id, programme)
-    if view and number in view.answered:
-        return
-    owed = answer_survey(
-        citizen_id,
-        rules[programme],
-        number,
-        now,
-        wave=view.wave if view else None,
-        answered=view.answered if view else (),
-        first_incentive_paid=bool(view and view.first_incentive_paid),
-    )
-    if isinstance(owed, Refusal):
-        raise Refused(owed)
-    wrapped = await store.payee_key(tx, citizen_id)
-    if wrapped is None:
-        wrapped = await store.keep_payee_key(tx, citizen_id, vault.new_payee_key(citizen_id))
-    sealed = vault.seal(wrapped, citizen_id, json.dumps(answers).encode())
-    await store.keep_survey(tx, citizen_id, programme, number, sealed, now)
-    if owed.amount_rupiah:
-        await store.schedule(tx, [owed], now)
 
 
 async def propose_batch(
@@ -265,6 +172,7 @@ async def lift_hold(tx: Transaction, store: Store, hold_id: str, finding: str, p
     """Let sending go on past one contradiction, with what a person found out about it."""
     if not await store.lift_hold(tx, hold_id, person, finding, now):
         raise Refused(NO_SUCH_HOLD)
+    log.error("a hold on sending was lifted", hold_id=hold_id, holds=await store.count_holds(tx))
 
 
 REFERENCE_TAKEN = Refusal(

@@ -3,6 +3,7 @@
 from functools import partial
 
 from libs.events.access import CITIZEN_ISSUER, Verifier, open_access
+from libs.events.batch import Batcher
 from libs.events.clock import open_clock
 from libs.events.contracts import MembershipRevoked, SelectedInBatch, TrainingCompleted, TrainingRated
 from libs.events.jobs import Errand, Every
@@ -12,6 +13,7 @@ from libs.events.settings import load_settings
 from services.disbursement.api import Parts, create_api
 from services.disbursement.asking import Asker
 from services.disbursement.checking import check_accounts
+from services.disbursement.citizens import Link, Survey, answer_surveys, link_accounts
 from services.disbursement.domain.iso20022 import Debtor
 from services.disbursement.identity import AUDIENCE
 from services.disbursement.jobs import close_years, retry_failed
@@ -40,11 +42,13 @@ def service(settings: Settings | None = None) -> Service:
     rails: Rails = {bank.rail: bank, ewallet.rail: ewallet}
     debtor = Debtor(settings.debtor_name, settings.debtor_account, settings.debtor_bank)
     sender, asker = Sender(store, vault, rails, rules, partners, debtor), Asker(store, rails, rules)
+    links = Batcher[Link, str](partial(link_accounts, store=store, vault=vault, rules=rules))
+    surveys = Batcher[Survey, None](partial(answer_surveys, store=store, vault=vault, rules=rules))
     return Service(
         name="disbursement",
         settings=settings,
         clock=clock,
-        api=create_api(Parts(store, vault, rules, partners, access, identities)),
+        api=create_api(Parts(store, vault, rules, partners, access, identities, links, surveys)),
         reactions={
             SelectedInBatch: partial(on_selected, store=store, rules=rules, clock=clock),
             TrainingCompleted: partial(on_completed, store=store, rules=rules, clock=clock),
@@ -63,5 +67,5 @@ def service(settings: Settings | None = None) -> Service:
             Every(name="release-revoked", minutes=10, run=partial(release_revoked, store=store, limit=CHUNK)),
             Every(name="close-years", minutes=1, run=partial(close_years, store=store, limit=CHUNK)),
         ],
-        resources=[bank, ewallet],
+        resources=[bank, ewallet, links, surveys],
     )

@@ -79,7 +79,7 @@ UPDATE reservation r
 
 -- name: member_programmes
 -- By the primary key.
-SELECT programme FROM reservation WHERE citizen_id = :citizen_id ORDER BY programme;
+SELECT citizen_id, programme FROM reservation WHERE citizen_id = ANY (:citizens::uuid[]) ORDER BY citizen_id, programme;
 
 -- name: revocations_add!
 -- Kept even when the reservation is not here yet, because the two topics are read independently.
@@ -178,9 +178,9 @@ SELECT t.hold_id, t.reason, t.reference, :now
 -- All that stops sending now, oldest first, and no more than anybody can read.
 SELECT hold_id, reason, reference, raised_at FROM sending_hold WHERE lifted_at IS NULL ORDER BY raised_at, hold_id LIMIT 1000;
 
--- name: held$
+-- name: holds_count$
 -- One look; the partial index holds open holds only.
-SELECT EXISTS (SELECT FROM sending_hold WHERE lifted_at IS NULL);
+SELECT count(*) FROM sending_hold WHERE lifted_at IS NULL;
 
 -- name: hold_lift$
 -- Answers nothing where the hold is not open, so nobody lifts one twice.
@@ -224,20 +224,30 @@ UPDATE payout p SET due_at = l.due_at, changed_at = :now FROM locked l WHERE p.p
 SELECT payout_id, programme, wave, milestone, amount_rupiah, due_at, state, reason, retry_at, partner_id
   FROM payout WHERE citizen_id = :citizen_id AND partner_id IS NULL ORDER BY scheduled_at, milestone;
 
--- name: survey_view^
--- What decides whether a survey may be answered. The lock makes two answers at once come one after the other.
-SELECT r.wave,
+-- name: members_lock!
+-- Before their surveys are looked at, in order: two answers at once come one after the other, and the second sees the first.
+SELECT FROM reservation r JOIN unnest(:citizens::uuid[], :programmes::text[]) AS t (citizen_id, programme)
+               USING (citizen_id, programme)
+ ORDER BY r.citizen_id, r.programme FOR UPDATE OF r;
+
+-- name: survey_views
+-- What decides whether a survey may be answered.
+SELECT r.citizen_id, r.programme, r.wave,
        (SELECT coalesce(array_agg(s.number), '{}') FROM survey s
          WHERE s.citizen_id = r.citizen_id AND s.programme = r.programme) AS answered,
        EXISTS (SELECT FROM payout p WHERE p.citizen_id = r.citizen_id AND p.programme = r.programme
                                       AND p.milestone = 'incentive-1' AND p.state = 'paid') AS first_incentive_paid
-  FROM reservation r WHERE r.citizen_id = :citizen_id AND r.programme = :programme
-   FOR UPDATE OF r;
+  FROM reservation r JOIN unnest(:citizens::uuid[], :programmes::text[]) AS t (citizen_id, programme)
+                       USING (citizen_id, programme);
 
--- name: survey_add!
+-- name: surveys_add!
 -- The first answers stay; what is owed for them was scheduled with them.
 INSERT INTO survey (citizen_id, programme, number, answers, answered_at)
-VALUES (:citizen_id, :programme, :number, :answers, :now) ON CONFLICT (citizen_id, programme, number) DO NOTHING;
+SELECT t.citizen_id, t.programme, t.number, t.answers, :now
+  FROM unnest(:citizens::uuid[], :programmes::text[], :numbers::integer[], :answers::bytea[])
+    AS t (citizen_id, programme, number, answers)
+ ORDER BY t.citizen_id, t.programme, t.number
+    ON CONFLICT (citizen_id, programme, number) DO NOTHING;
 
 -- name: payouts_retry
 -- Failed payouts whose reason may be gone. A citizen must have a valid account, and either the waiting time is over (the
@@ -384,29 +394,37 @@ UPDATE payout SET state = 'scheduled', changed_at = :now WHERE batch_id = ANY (:
 -- Only what the void has made scheduled again can stand in another batch.
 UPDATE payout SET batch_id = NULL, changed_at = :now WHERE payout_id = ANY (:payouts::uuid[]) AND state = 'scheduled';
 
--- name: account_key$
--- By the primary key; NULL for a payee without a key, and for one that was erased.
-SELECT wrapped FROM payee_key WHERE citizen_id = :citizen_id;
+-- name: account_keys
+-- By the primary key; nothing for a payee without a key, and for one that was erased.
+SELECT citizen_id, wrapped FROM payee_key WHERE citizen_id = ANY (:citizens::uuid[]);
 
--- name: account_key_add$
+-- name: account_keys_add!
 -- The first key stays; whoever comes second reads it.
-WITH made AS (INSERT INTO payee_key (citizen_id, wrapped) VALUES (:citizen_id, :wrapped)
-                  ON CONFLICT (citizen_id) DO NOTHING RETURNING wrapped)
-SELECT wrapped FROM made UNION ALL SELECT wrapped FROM payee_key WHERE citizen_id = :citizen_id LIMIT 1;
+INSERT INTO payee_key (citizen_id, wrapped)
+SELECT t.citizen_id, t.wrapped FROM unnest(:citizens::uuid[], :wrapped::bytea[]) AS t (citizen_id, wrapped)
+ ORDER BY t.citizen_id
+    ON CONFLICT (citizen_id) DO NOTHING;
 
--- name: account_retire!
--- The account a citizen had before. Attempts under way keep pointing to it.
-UPDATE payee_account SET current = false, next_check_at = NULL WHERE citizen_id = :citizen_id AND current;
+-- name: accounts_retire!
+-- The accounts these citizens had before. Attempts under way keep pointing to them.
+UPDATE payee_account a SET current = false, next_check_at = NULL
+  FROM (SELECT o.account_id FROM payee_account o WHERE o.citizen_id = ANY (:citizens::uuid[]) AND o.current
+         ORDER BY o.account_id FOR UPDATE) former
+ WHERE a.account_id = former.account_id;
 
--- name: account_add!
--- After the former account was retired, so that one is current.
+-- name: accounts_add!
+-- After the former accounts were retired, so that one is current.
 INSERT INTO payee_account (account_id, citizen_id, rail, provider, number_index, sealed, state, linked_at, next_check_at)
-VALUES (:account_id, :citizen_id, :rail, :provider, :number_index, :sealed, 'checking', :now, :now);
+SELECT t.account_id, t.citizen_id, t.rail, t.provider, t.number_index, t.sealed, 'checking', t.linked_at, t.linked_at
+  FROM unnest(:ids::uuid[], :citizens::uuid[], :rails::text[], :providers::text[], :indexes::bytea[], :sealed::bytea[],
+              :times::timestamptz[])
+    AS t (account_id, citizen_id, rail, provider, number_index, sealed, linked_at)
+ ORDER BY t.citizen_id;
 
--- name: account_of^
--- The current account with the key that opens it.
-SELECT a.account_id, a.rail, a.provider, a.number_index, a.sealed, a.state, a.linked_at, k.wrapped
-  FROM payee_account a JOIN payee_key k USING (citizen_id) WHERE a.citizen_id = :citizen_id AND a.current;
+-- name: accounts_of
+-- The current accounts with the keys that open them.
+SELECT a.citizen_id, a.account_id, a.rail, a.provider, a.number_index, a.sealed, a.state, a.linked_at, k.wrapped
+  FROM payee_account a JOIN payee_key k USING (citizen_id) WHERE a.citizen_id = ANY (:citizens::uuid[]) AND a.current;
 
 -- name: accounts_to_check
 -- No lock: the rail is asked between transactions, and the answer is only taken by an account that is still current.

@@ -1,6 +1,6 @@
 """The ledger, the reservations and the people's decisions about money, as rows and back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -80,8 +80,12 @@ class MoneyStore:
         told = {(member.citizen_id, member.programme): member for member in reversed(members)}
         return [told[key] for key in sorted(fresh)]
 
-    async def member_programmes(self, tx: Transaction, citizen_id: str) -> list[str]:
-        return [row["programme"] for row in await QUERIES.member_programmes(tx, citizen_id=citizen_id)]
+    async def programmes_of(self, tx: Transaction, citizens: Collection[str]) -> dict[str, list[str]]:
+        """The programmes these citizens are members of, by citizen."""
+        found: dict[str, list[str]] = {}
+        for row in await QUERIES.member_programmes(tx, citizens=list(citizens)):
+            found.setdefault(row["citizen_id"], []).append(row["programme"])
+        return found
 
     async def revoke(self, tx: Transaction, members: Sequence[tuple[str, str, datetime]]) -> None:
         """Note that memberships ended: citizen, programme, when."""
@@ -180,18 +184,20 @@ class MoneyStore:
 
     async def raise_holds(
         self, tx: Transaction, ids: Sequence[str], found: Sequence[Contradiction], now: datetime
-    ) -> None:
-        """Stop all sending, with a reason for each contradiction."""
-        await QUERIES.hold_raise(
+    ) -> int:
+        """Stop all sending, with a reason for each contradiction; answers how many were not known yet."""
+        tag: str = await QUERIES.hold_raise(
             tx,
             ids=list(ids),
             reasons=[one.code for one in found],
             references=[one.reference for one in found],
             now=now,
         )
+        return int(tag.rsplit(" ", 1)[-1])
 
-    async def is_held(self, tx: Transaction) -> bool:
-        return bool(await QUERIES.held(tx))
+    async def count_holds(self, tx: Transaction) -> int:
+        """How many contradictions stop all sending now; none: it goes on."""
+        return int(await QUERIES.holds_count(tx))
 
     async def open_holds(self, tx: Transaction) -> list[dict[str, Any]]:
         return [dict(row) for row in await QUERIES.holds_open(tx)]

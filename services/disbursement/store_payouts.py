@@ -1,6 +1,6 @@
 """Payouts, accounts, surveys and batches, as rows and back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,7 +44,7 @@ class PayoutView:
 @dataclass(frozen=True, slots=True)
 class SurveyView:
     wave: int
-    answered: Sequence[int]
+    answered: list[int]
     first_incentive_paid: bool
 
 
@@ -101,17 +101,27 @@ class PayoutStore:
             for row in await QUERIES.payouts_of(tx, citizen_id=citizen_id)
         ]
 
-    async def survey_view(self, tx: Transaction, citizen_id: str, programme: str) -> SurveyView | None:
-        """None for somebody who is no member. Locked until the transaction ends."""
-        row = await QUERIES.survey_view(tx, citizen_id=citizen_id, programme=programme)
-        return SurveyView(row["wave"], row["answered"], row["first_incentive_paid"]) if row else None
+    async def survey_views(
+        self, tx: Transaction, members: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], SurveyView]:
+        """By citizen and programme; whoever is no member is missing. Locked until the transaction ends."""
+        citizens, programmes = zip(*sorted(members), strict=True)
+        await QUERIES.members_lock(tx, citizens=citizens, programmes=programmes)
+        rows = await QUERIES.survey_views(tx, citizens=citizens, programmes=programmes)
+        return {
+            (row["citizen_id"], row["programme"]): SurveyView(
+                row["wave"], list(row["answered"]), row["first_incentive_paid"]
+            )
+            for row in rows
+        }
 
-    async def keep_survey(
-        self, tx: Transaction, citizen_id: str, programme: str, number: int, answers: bytes, now: datetime
-    ) -> None:
-        await QUERIES.survey_add(
-            tx, citizen_id=citizen_id, programme=programme, number=number, answers=answers, now=now
-        )
+    async def keep_surveys(self, tx: Transaction, kept: Sequence[tuple[str, str, int, bytes]], now: datetime) -> None:
+        """Keep sealed answers: citizen, programme, number of the survey, answers."""
+        if kept:
+            citizens, programmes, numbers, answers = zip(*kept, strict=True)
+            await QUERIES.surveys_add(
+                tx, citizens=citizens, programmes=programmes, numbers=numbers, answers=answers, now=now
+            )
 
     async def retry(self, tx: Transaction, now: datetime, limit: int) -> int:
         """Schedule failed payouts again whose reason may be gone; answers how many."""
@@ -221,32 +231,36 @@ class PayoutStore:
         rows = await QUERIES.payouts_unsent(tx, batches=batches)
         await self.withdraw(tx, batches, [row["payout_id"] for row in rows], now)
 
-    async def payee_key(self, tx: Transaction, citizen_id: str) -> bytes | None:
-        wrapped: bytes | None = await QUERIES.account_key(tx, citizen_id=citizen_id)
-        return wrapped
+    async def payee_keys(self, tx: Transaction, citizens: Sequence[str]) -> dict[str, bytes]:
+        """The wrapped keys of those who have one, by citizen."""
+        rows = await QUERIES.account_keys(tx, citizens=citizens)
+        return {row["citizen_id"]: row["wrapped"] for row in rows}
 
-    async def keep_payee_key(self, tx: Transaction, citizen_id: str, wrapped: bytes) -> bytes:
-        """Answers the key that stands there, which may be an earlier one."""
-        kept: bytes | None = await QUERIES.account_key_add(tx, citizen_id=citizen_id, wrapped=wrapped)
-        return kept or await QUERIES.account_key(tx, citizen_id=citizen_id)
+    async def add_payee_keys(self, tx: Transaction, citizens: Sequence[str], wrapped: Sequence[bytes]) -> None:
+        """Keep these keys for whoever has none yet."""
+        await QUERIES.account_keys_add(tx, citizens=citizens, wrapped=wrapped)
 
-    async def link(self, tx: Transaction, account: Account, citizen_id: str) -> None:
-        """Make this the citizen's account; it is checked with the rail next."""
-        await QUERIES.account_retire(tx, citizen_id=citizen_id)
-        await QUERIES.account_add(
+    async def link(self, tx: Transaction, accounts: Mapping[str, Account]) -> None:
+        """Make these the accounts of their citizens; they are checked with their rails next."""
+        if not accounts:
+            return
+        new = list(accounts.values())
+        await QUERIES.accounts_retire(tx, citizens=list(accounts))
+        await QUERIES.accounts_add(
             tx,
-            account_id=account.account_id,
-            citizen_id=citizen_id,
-            rail=account.rail,
-            provider=account.provider,
-            number_index=account.number_index,
-            sealed=account.sealed,
-            now=account.linked_at,
+            ids=[one.account_id for one in new],
+            citizens=list(accounts),
+            rails=[one.rail for one in new],
+            providers=[one.provider for one in new],
+            indexes=[one.number_index for one in new],
+            sealed=[one.sealed for one in new],
+            times=[one.linked_at for one in new],
         )
 
-    async def account_of(self, tx: Transaction, citizen_id: str) -> Account | None:
-        row = await QUERIES.account_of(tx, citizen_id=citizen_id)
-        return Account(**row) if row else None
+    async def accounts_of(self, tx: Transaction, citizens: Collection[str]) -> dict[str, Account]:
+        """The current accounts, by citizen."""
+        rows = await QUERIES.accounts_of(tx, citizens=list(citizens))
+        return {(told := dict(row)).pop("citizen_id"): Account(**told) for row in rows}
 
 
 def _batch(row: Any) -> Batch:

@@ -17,7 +17,7 @@ from services.disbursement.vault import Vault
 
 async def account(tx: Transaction, store: Store, vault: Vault, citizen_id: str) -> AccountShown:
     """The linked account, masked but for the last three digits."""
-    found = await store.account_of(tx, citizen_id)
+    found = (await store.accounts_of(tx, [citizen_id])).get(citizen_id)
     if found is None:
         return AccountShown(state="none")
     payee = vault.open_payee(found.wrapped, citizen_id, found.sealed)
@@ -28,7 +28,7 @@ async def account(tx: Transaction, store: Store, vault: Vault, citizen_id: str) 
 
 async def payouts(tx: Transaction, store: Store, citizen_id: str) -> list[PayoutShown]:
     """What a citizen is owed and was paid, oldest first, each with what to do next."""
-    found = await store.account_of(tx, citizen_id)
+    found = (await store.accounts_of(tx, [citizen_id])).get(citizen_id)
     state = found.state if found else "none"
     shown: list[PayoutShown] = []
     for one in await store.payouts_of(tx, citizen_id):

@@ -27,13 +27,14 @@ from libs.events.clock import JAKARTA, FixedClock
 from libs.events.contracts import MembershipRevoked, Rail, SelectedInBatch, TrainingCompleted, TrainingRated
 from libs.events.database import Database, open_database
 from libs.events.programme import load_programmes
+from libs.events.refusal import Refusal, Refused
 from services.disbursement import commands, reactions
 from services.disbursement.asking import Asker
 from services.disbursement.checking import check_accounts
-from services.disbursement.commands import AccountLink
+from services.disbursement.citizens import Link, Survey, answer_surveys, link_accounts
 from services.disbursement.domain.batches import Batch
 from services.disbursement.domain.iso20022 import Debtor
-from services.disbursement.identity import AUDIENCE
+from services.disbursement.identity import AUDIENCE, identify
 from services.disbursement.jobs import close_years, retry_failed
 from services.disbursement.partners import load_partners
 from services.disbursement.rails import Bank, EWallet
@@ -45,6 +46,13 @@ PROGRAMME = "prakerja-2020"
 RULES = load_programmes()
 TOTAL = RULES[PROGRAMME].benefit.total
 PARTNER_ACCOUNT = "9000000001"
+
+
+def granted(result: Any) -> Any:
+    """A result as its caller gets it. Raises Refused where the rules say no."""
+    if isinstance(result, Refusal):
+        raise Refused(result)
+    return result
 
 
 def jakarta(text: str) -> datetime:
@@ -240,11 +248,17 @@ class World:
 
     async def link(self, one: Person, rail: Rail = "bank", number: str | None = None) -> str:
         number = number or (one.phone if rail == "e-wallet" else f"10{one.nik[-8:]}")
-        wanted = AccountLink(rail, "bni" if rail == "bank" else "ovo", number, self.token(one))
+        person = await identify(self.token(one), one.citizen_id, self.vault, self.identities)
+        link = Link(one.citizen_id, person, rail, "bni" if rail == "bank" else "ovo", number)
         async with self.database.transaction() as tx:
-            return await commands.link_account(
-                tx, self.store, self.vault, self.identities, RULES, one.citizen_id, wanted, self.now
-            )
+            told = await link_accounts(tx, [link], self.now, store=self.store, vault=self.vault, rules=RULES)
+        return str(granted(told[0]))
+
+    async def answer(self, one: Person, number: int, answers: dict[str, Any]) -> None:
+        survey = Survey(one.citizen_id, PROGRAMME, number, answers)
+        async with self.database.transaction() as tx:
+            told = await answer_surveys(tx, [survey], self.now, store=self.store, vault=self.vault, rules=RULES)
+        granted(told[0])
 
     async def open_account(self, one: Person, rail: Rail = "bank", behaviour: str = "good") -> None:
         """Have an account at the rail, without linking it."""

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from prometheus_client import REGISTRY
+from structlog.testing import CapturingLogger
 
 from libs.events import ids
 from libs.events.access import CITIZEN_AUDIENCE, LEEWAY_SECONDS
@@ -87,9 +89,15 @@ async def desk(database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Desk]:
             )
         )
         built.api.state.database, built.api.state.clock = world.database, clock
+        for resource in built.resources:
+            started = resource.start(world.database, clock)
+            if started is not None:
+                await started
         transport = httpx.ASGITransport(app=built.api)
         async with httpx.AsyncClient(transport=transport, base_url="http://disbursement") as api:
             yield Desk(world, api, clock, staff, CitizenTokens(tmp_path / "private.json", clock))
+        for resource in built.resources:
+            await resource.close()
 
 
 async def granted(desk: Desk, rupiah: int = 10 * TOTAL) -> None:
@@ -301,12 +309,22 @@ async def test_a_year_closes_after_the_last_payment_day_by_two_people(desk: Desk
     assert told["errors"][0]["code"] == "year-closing"
 
 
-async def test_a_hold_is_seen_in_the_ledger_and_lifted_with_a_finding(desk: Desk) -> None:
+async def test_a_hold_is_seen_in_the_ledger_and_lifted_with_a_finding(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from services.disbursement.domain.settlement import Contradiction
     from services.disbursement.settling import hold
 
-    async with desk.world.database.transaction() as tx:
-        await hold(tx, desk.world.store, [Contradiction("unknown-line", "stray")] * 2, desk.world.now)
+    raised, lifted = CapturingLogger(), CapturingLogger()
+    monkeypatch.setattr("services.disbursement.settling.log", raised)
+    monkeypatch.setattr("services.disbursement.commands.log", lifted)
+    for _ in range(2):  # noticed again and again, it is one hold and one line
+        async with desk.world.database.transaction() as tx:
+            await hold(tx, desk.world.store, [Contradiction("unknown-line", "stray")] * 2, desk.world.now)
+    told = {"holds": 1, "reasons": ["unknown-line"]}
+    assert raised.calls == [("error", ("sending is held until a person has looked",), told)]
+    await desk.world.send()
+    assert REGISTRY.get_sample_value("gelombang_disbursement_sending_holds") == 1
     ledger = await desk.get(f"/v1/ledger/{PROGRAMME}", desk.staff("auditor"))
     (held,) = ledger["sending_held"]
     assert (held["reason"], held["reference"]) == ("unknown-line", "stray")
@@ -314,6 +332,10 @@ async def test_a_hold_is_seen_in_the_ledger_and_lifted_with_a_finding(desk: Desk
     await desk.post(lifting, {"finding": "A test transfer."}, desk.staff("maker"), 403)
     await desk.post(lifting, {"finding": ""}, desk.staff("checker"), 422)
     await desk.post(lifting, {"finding": "A test transfer."}, desk.staff("checker"), 204)
+    told = {"hold_id": held["hold_id"], "holds": 0}
+    assert lifted.calls == [("error", ("a hold on sending was lifted",), told)]
+    await desk.world.send()
+    assert REGISTRY.get_sample_value("gelombang_disbursement_sending_holds") == 0
     await desk.post(lifting, {"finding": "Again."}, desk.staff("checker"), 404)
     assert (await desk.get(f"/v1/ledger/{PROGRAMME}", desk.staff("auditor")))["sending_held"] == []
     await desk.get("/v1/ledger/none", desk.staff("auditor"), 404)

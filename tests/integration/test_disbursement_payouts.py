@@ -152,22 +152,9 @@ async def test_money_that_comes_back_is_reserved_again_and_owed_still(world: Wor
 
 async def test_surveys_come_in_order_after_the_first_incentive(world: World) -> None:
     from libs.events.refusal import Refused
-    from services.disbursement import commands
-    from tests.integration.disbursement import PROGRAMME, RULES
 
     async def answer(number: int) -> None:
-        async with world.database.transaction() as tx:
-            await commands.answer(
-                tx,
-                world.store,
-                world.vault,
-                RULES,
-                citizen_id=AMI.citizen_id,
-                programme=PROGRAMME,
-                number=number,
-                answers={"q1": "Sangat membantu"},
-                now=world.now,
-            )
+        await world.answer(AMI, number, {"q1": "Sangat membantu"})
 
     await world.ready([AMI], "e-wallet")
     with pytest.raises(Refused, match="first-incentive-not-paid"):

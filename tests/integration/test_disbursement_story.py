@@ -16,7 +16,7 @@ from libs.events.refusal import Refused
 from services.disbursement import commands, sending, views
 from services.disbursement.rails import Unclear
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import PROGRAMME, RULES, TOTAL, Person, World, jakarta, open_world, person
+from tests.integration.disbursement import PROGRAMME, TOTAL, Person, World, jakarta, open_world, person
 
 FAULTS = {
     "bank_late_percent": 30,
@@ -80,18 +80,7 @@ async def act(world: World, chance: random.Random, people: list[Person]) -> None
         case 2:
             course = f"course {chance.randrange(2)}"
             with suppress(Refused):
-                async with world.database.transaction() as tx:
-                    await commands.answer(
-                        tx,
-                        world.store,
-                        world.vault,
-                        RULES,
-                        citizen_id=one.citizen_id,
-                        programme=PROGRAMME,
-                        number=chance.randint(1, 3),
-                        answers={"course": course},
-                        now=world.now,
-                    )
+                await world.answer(one, chance.randint(1, 3), {"course": course})
         case 3 if chance.random() < 0.2:
             await world.revoke([one])
         case 4 | 5 | 6:
