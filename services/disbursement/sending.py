@@ -21,6 +21,7 @@ from services.disbursement.domain.batches import payments_per_message
 from services.disbursement.domain.iso20022 import Debtor, Payment, pain_001
 from services.disbursement.domain.ledger import Move, Movement
 from services.disbursement.domain.settlement import Contradiction, Told, Verdict, next_ask
+from services.disbursement.metrics import sending_holds
 from services.disbursement.partners import Partners
 from services.disbursement.rails import Bank, Conflict, EWallet, NotReady, Rails, Unclear
 from services.disbursement.settling import hold, record
@@ -48,7 +49,9 @@ class Sender:
         gone = 0
         for rail, client in self.rails.items():
             async with database.connection() as reading:
-                if await self.store.is_held(reading):
+                holds = await self.store.count_holds(reading)
+                sending_holds.set(holds)
+                if holds:
                     return gone
                 left = await self.store.stored_messages(reading, rail, AT_ONCE_MAX)
             if left and isinstance(client, EWallet):

@@ -12,6 +12,7 @@ from typing import Final
 from libs.events import ids, outbox
 from libs.events.contracts import Event, IncentiveFailed, IncentivePaid, IncentiveReturned
 from libs.events.database import Transaction
+from libs.events.logs import get_logger
 from libs.events.programme import Programme
 from services.disbursement.domain.accounts import finding_of
 from services.disbursement.domain.ledger import Move, Movement
@@ -29,6 +30,8 @@ from services.disbursement.store import Store
 from services.disbursement.store_rails import Payable, Settled
 
 Rules = Mapping[str, Programme]
+
+log = get_logger()
 
 _MOVEMENTS: Final = {Step.BOOK: Movement.PAY, Step.REFUSE: Movement.FAIL, Step.RETURN: Movement.RETURN}
 _OUTCOMES: Final = {Step.BOOK: "paid", Step.REFUSE: "failed", Step.RETURN: "returned"}
@@ -73,10 +76,13 @@ async def record(tx: Transaction, store: Store, rules: Rules, told: Sequence[Tol
 
 
 async def hold(tx: Transaction, store: Store, found: Iterable[Contradiction], now: datetime) -> None:
-    """Stop all sending until a person has looked at these."""
+    """Stop all sending until a person has looked at these.
+
+    The log names reasons, not references: those may be words of somebody else's, read from a statement.
+    """
     once = sorted(set(found), key=lambda one: (one.code, one.reference))
-    if once:
-        await store.raise_holds(tx, [ids.new(now) for _ in once], once, now)
+    if once and (new := await store.raise_holds(tx, [ids.new(now) for _ in once], once, now)):
+        log.error("sending is held until a person has looked", holds=new, reasons=sorted({one.code for one in once}))
 
 
 def _after(payable: Payable, steps: Sequence[Step], told: Told, rules: Rules, now: datetime) -> Settled:
