@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.checks import SIX, Booking, Evidence
 from deploy.demo.citizens import Crowd
+from deploy.demo.client import each
 from deploy.demo.facts import Attempt, Facts
 from deploy.demo.figures import PROGRAMME
 from deploy.demo.officers import Officers
@@ -134,7 +135,8 @@ async def verify_draws(world: World, waves: Iterable[int], folder: Path) -> dict
     """Run the public verifier on each wave's bundle, as any citizen could: empty where it agrees."""
     said: dict[int, str] = {}
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
-    for wave in waves:
+
+    async def verify(wave: int) -> None:
         path = folder / f"{PROGRAMME}-{wave}.draw.jsonl"
         answer = await world.client.call(
             "GET", world.service("selection", f"/v1/waves/{PROGRAMME}/{wave}/bundle"), raw=True
@@ -149,6 +151,8 @@ async def verify_draws(world: World, waves: Iterable[int], folder: Path) -> dict
         )
         words = (done.stdout + done.stderr).strip().splitlines()
         said[wave] = "" if done.returncode == 0 else (words[-1] if words else f"exit {done.returncode}")
+
+    await each(waves, verify, width=2)
     return said
 
 

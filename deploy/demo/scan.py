@@ -16,6 +16,8 @@ from deploy.demo.population import Person, secrets_of
 NATIONAL_DIGITS: Final = 16
 """Length of a NIK and of a family card's number."""
 
+_ALPHANUMERIC = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else 32 for byte in range(256))
+"""A table for `bytes.translate`: everything but letters and digits becomes a space."""
 _DIGITS = re.compile(rb"\d{9,}")
 _WORDS = re.compile(rb"[A-Za-z]{5,}")
 _HEXADECIMAL = re.compile(rb"[0-9a-f]{32,64}")
@@ -38,13 +40,15 @@ class PersonalScan:
     def feed(self, where: str, data: bytes) -> None:
         """Scan a piece. Pieces must not cut a record or a line in two."""
         self.scanned_bytes += len(data)
-        runs = set(_DIGITS.findall(data))
+        # Every run lies within a run of letters and digits, and most of those come again and again: each is read once.
+        once = b" ".join(set(data.translate(_ALPHANUMERIC).split()))
+        runs = set(_DIGITS.findall(once))
         self._note(where, "NIK or KK", sum(map(self._holds_national, runs)))
         # Phones and accounts are short enough to turn up by chance inside a random id, so they must stand alone.
         if not self._short.isdisjoint(_tails(runs)):
             self._note(where, "phone or account", len(self._short.intersection(_BOUNDED.findall(data))))
-        self._note(where, "name or e-mail", len(self._words.intersection(map(bytes.lower, set(_WORDS.findall(data))))))
-        self._note(where, "plain hash of a NIK", len(self._hashes.intersection(_HEXADECIMAL.findall(data))))
+        self._note(where, "name or e-mail", len(self._words.intersection(map(bytes.lower, _WORDS.findall(once)))))
+        self._note(where, "plain hash of a NIK", len(self._hashes.intersection(_HEXADECIMAL.findall(once))))
 
     def _holds_national(self, run: bytes) -> bool:
         ends = range(NATIONAL_DIGITS, len(run) + 1)

@@ -11,7 +11,8 @@ from typing import Any, Final
 from deploy.demo.client import Client, History
 from libs.events.clock import FileClock
 
-POLL_SECONDS: Final = 0.03
+POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.03, 0.15
+"""Between two looks at those who are at work. What takes long is asked less often: the question is work, too."""
 QUIET_SECONDS_MAX: Final = 180
 """A step that is not quiet by then will never be: something is stuck, and the sentence says what."""
 SHOWN_AFTER_SECONDS: Final = 2
@@ -77,6 +78,7 @@ class World:
 
     async def _outwait(self, told: Looks, started: float) -> None:
         """Return once each of those at work has been quiet. Raises NotQuiet when the patience of the step ends."""
+        pause = POLL_SECONDS_MIN
         while busy := _busy(told):
             waited = time.monotonic() - started
             if waited > QUIET_SECONDS_MAX:
@@ -86,7 +88,8 @@ class World:
                 )
             if waited > SHOWN_AFTER_SECONDS:
                 self.show(f"Waiting for {_described(busy)}")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.2, POLL_SECONDS_MAX)
             told = await self._look(list(busy))
 
     def _names(self) -> list[str]:

@@ -40,7 +40,7 @@ LINGER_SECONDS: Final = 0.02  # the changelog goes out in few large requests ins
 NICE: Final = 10  # nothing decides by the windows: they yield to those who work
 
 
-class OwnPartition(faust.Table):  # type: ignore[misc]
+class OwnPartition(faust.Table[Any, Any]):
     """A table whose keys name the partition they belong to, so that a whole batch can be counted before it is kept."""
 
     def partition_for_key(self, key: Any) -> int:

@@ -1,33 +1,24 @@
 """A small world around disbursement for its integration tests: its real database, and the real simulators of the rails
 in this process, all under one clock that a test sets."""
 
-import asyncio
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-import uvicorn
-from fastapi import FastAPI
-from joserfc import jwe, jwt
 from joserfc.jwk import ECKey
 
 from deploy.local.databases import ServiceDatabase
-from deploy.simulators import bank, common, ewallet
 from libs.events import ids
 from libs.events.access import CITIZEN_ISSUER, Verifier
 from libs.events.clock import JAKARTA, FixedClock
 from libs.events.contracts import MembershipRevoked, Rail, SelectedInBatch, TrainingCompleted, TrainingRated
 from libs.events.database import Database, open_database
 from libs.events.programme import load_programmes
-from libs.events.refusal import Refusal, Refused
 from services.disbursement import commands, reactions
 from services.disbursement.asking import Asker
 from services.disbursement.checking import check_accounts
@@ -41,41 +32,21 @@ from services.disbursement.rails import Bank, EWallet
 from services.disbursement.sending import Sender
 from services.disbursement.store import Store
 from services.disbursement.vault import Vault
+from tests.integration.disbursement_people import Person, Registration, granted
+from tests.integration.disbursement_rails import simulated
+from tests.integration.disbursement_reading import PROGRAMME, Reading
 
-PROGRAMME = "prakerja-2020"
 RULES = load_programmes()
 TOTAL = RULES[PROGRAMME].benefit.total
 PARTNER_ACCOUNT = "9000000001"
-
-
-def granted(result: Any) -> Any:
-    """A result as its caller gets it. Raises Refused where the rules say no."""
-    if isinstance(result, Refusal):
-        raise Refused(result)
-    return result
 
 
 def jakarta(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=JAKARTA)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A synthetic member. Phone numbers and NIK are made up."""
-
-    citizen_id: str
-    nik: str
-    phone: str
-    name: str = "Siti"
-
-
-def person(name: str) -> Person:
-    number = int(sha256(name.encode()).hexdigest()[:9], 16)
-    return Person(ids.derive("citizen", name), f"{3171000000000000 + number}", f"0812{number % 10**8:08d}", name)
-
-
 @dataclass
-class World:
+class World(Registration, Reading):
     """Everything a test needs; `told()` is what was announced. `identity` opens what `registration` signs."""
 
     database: Database
@@ -222,30 +193,6 @@ class World:
         async with self.database.transaction() as tx:
             await reactions.on_revoked(tx=tx, store=self.store, clock=self.clock, events=events)
 
-    def claims(self, one: Person, **changed: Any) -> dict[str, Any]:
-        return {
-            "iss": CITIZEN_ISSUER,
-            "sub": one.citizen_id,
-            "nik": one.nik,
-            "name": one.name,
-            "phone": one.phone,
-            "aud": "disbursement",
-            "exp": int((self.now + timedelta(minutes=10)).timestamp()),
-        } | changed
-
-    def sign(self, claims: dict[str, Any], key: ECKey | None = None) -> str:
-        """Claims as registration signs them, or as somebody does who has another key and claims to be registration."""
-        return jwt.encode({"alg": "ES256", "kid": self.registration.kid}, claims, key or self.registration)
-
-    def seal(self, told: str, **header: str) -> str:
-        """What anybody can do who knows this service's public key."""
-        registry = jwe.JWERegistry(algorithms=["ECDH-ES+A256KW", "A256GCM"])
-        header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "cty": "JWT"} | header
-        return jwe.encrypt_compact(header, told.encode(), self.identity, registry=registry)
-
-    def token(self, one: Person, **changed: Any) -> str:
-        return self.seal(self.sign(self.claims(one, **changed)))
-
     async def link(self, one: Person, rail: Rail = "bank", number: str | None = None) -> str:
         number = number or (one.phone if rail == "e-wallet" else f"10{one.nik[-8:]}")
         person = await identify(self.token(one), one.citizen_id, self.vault, self.identities)
@@ -317,49 +264,6 @@ class World:
         await self.send()
         return batch
 
-    async def figures(self) -> dict[str, int]:
-        async with self.database.connection() as reading:
-            return await self.store.balances(reading, PROGRAMME)
-
-    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        async with self.database.connection() as reading:
-            return list(await reading.fetch(sql, *arguments))
-
-    async def payouts(self, one: Person) -> dict[str, str]:
-        async with self.database.connection() as reading:
-            return {p.milestone: str(p.state) for p in await self.store.payouts_of(reading, one.citizen_id)}
-
-    async def told(self) -> list[dict[str, Any]]:
-        rows = await self.fetch("SELECT value FROM outbox ORDER BY position")
-        return [json.loads(row["value"]) for row in rows]
-
-    async def told_types(self) -> list[str]:
-        return [event["type"] for event in await self.told()]
-
-    async def holds(self) -> list[tuple[str, str]]:
-        async with self.database.connection() as reading:
-            return [(hold["reason"], hold["reference"]) for hold in await self.store.open_holds(reading)]
-
-    async def as_owner(self, sql: str) -> None:
-        connection = await asyncpg.connect(self.owner.owner_url)
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """The address of a simulator that runs in this process."""
-    listener = socket.create_server(("127.0.0.1", 0))  # whoever calls before it serves waits in the backlog
-    server = uvicorn.Server(uvicorn.Config(common.with_cuts(app), log_level="error", lifespan="off"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
-
 
 @asynccontextmanager
 async def open_world(database: ServiceDatabase, folder: Path, *, at: datetime, **faults: float) -> AsyncIterator[World]:
@@ -372,24 +276,8 @@ async def open_world(database: ServiceDatabase, folder: Path, *, at: datetime, *
     (folder / "keys.json").write_text(
         json.dumps({"account_index": secrets.token_hex(32), "wrap": secrets.token_hex(32)})
     )
-    rates = {f"{rail}_{kind}_percent": 0.0 for rail in ("bank", "ewallet") for kind in ("twice", "timeout")}
-    rates |= {"bank_late_percent": 0.0, "bank_never_percent": 0.0, "ewallet_pending_percent": 0.0} | faults
-    of = {
-        rail: {name.removeprefix(f"{rail}_"): rate for name, rate in rates.items() if name.startswith(rail)}
-        for rail in ("bank", "ewallet")
-    }
-    bank_settings = bank.Settings.model_validate(
-        {"port": 0, "book": folder / "bank.sqlite3", "hang_seconds": 0.05} | of["bank"]
-    )
-    ewallet_settings = ewallet.Settings.model_validate(
-        {"port": 0, "book": folder / "ewallet.sqlite3", "hang_seconds": 0.05} | of["ewallet"]
-    )
-    async with (
-        serving(bank.create(bank_settings, clock)) as bank_url,
-        serving(ewallet.create(ewallet_settings, clock)) as ewallet_url,
-        open_database(database.app_url) as opened,
-    ):
-        rails: dict[Rail, Bank | EWallet] = {"bank": Bank(bank_url, 5), "e-wallet": EWallet(ewallet_url, 5)}
+    async with simulated(folder, clock, faults) as urls, open_database(database.app_url) as opened:
+        rails: dict[Rail, Bank | EWallet] = {"bank": Bank(urls["bank"], 5), "e-wallet": EWallet(urls["e-wallet"], 5)}
         for client in rails.values():
             client.start(opened, clock)
         world = World(
@@ -401,7 +289,7 @@ async def open_world(database: ServiceDatabase, folder: Path, *, at: datetime, *
             registration,
             Verifier(CITIZEN_ISSUER, folder / "citizens.json", AUDIENCE, clock),
             rails,
-            {"bank": bank_url, "e-wallet": ewallet_url},
+            urls,
         )
         await world.post("bank", "/accounts", [{"account": PARTNER_ACCOUNT, "nik": "0", "name": "Mitra"}])
         try:

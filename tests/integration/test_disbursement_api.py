@@ -21,7 +21,9 @@ from services.disbursement.main import service
 from services.disbursement.settings import Settings
 from services.registration.seal import LIFETIME, Sealer
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import PROGRAMME, TOTAL, Person, World, jakarta, open_world, person
+from tests.integration.disbursement import TOTAL, World, jakarta, open_world
+from tests.integration.disbursement_people import Person, person
+from tests.integration.disbursement_reading import PROGRAMME
 
 AMI, BUDI = person("Ami"), person("Budi")
 

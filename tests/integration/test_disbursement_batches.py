@@ -11,7 +11,8 @@ from libs.events.refusal import Refused
 from services.disbursement import commands
 from services.disbursement.domain.batches import Batch
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import World, jakarta, open_world, person
+from tests.integration.disbursement import World, jakarta, open_world
+from tests.integration.disbursement_people import person
 
 AMI, BUDI = person("Ami"), person("Budi")
 

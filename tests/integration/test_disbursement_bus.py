@@ -12,7 +12,9 @@ from services.disbursement.reactions import on_selected
 from services.disbursement.store import Store
 from tests.conftest import MakeDatabase
 from tests.integration.conftest import Party
-from tests.integration.disbursement import PROGRAMME, RULES, TOTAL, jakarta, person
+from tests.integration.disbursement import RULES, TOTAL, jakarta
+from tests.integration.disbursement_people import person
+from tests.integration.disbursement_reading import PROGRAMME
 
 AT = jakarta("2020-05-01 09:00")
 

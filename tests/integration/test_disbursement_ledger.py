@@ -12,7 +12,9 @@ from libs.events.codec import Poison
 from libs.events.refusal import Refused
 from services.disbursement import commands
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import PROGRAMME, RULES, TOTAL, World, jakarta, open_world, person
+from tests.integration.disbursement import RULES, TOTAL, World, jakarta, open_world
+from tests.integration.disbursement_people import person
+from tests.integration.disbursement_reading import PROGRAMME
 
 AMI, BUDI, CITRA = person("Ami"), person("Budi"), person("Citra")
 

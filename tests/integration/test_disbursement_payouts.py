@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import TOTAL, World, jakarta, open_world, person
+from tests.integration.disbursement import TOTAL, World, jakarta, open_world
+from tests.integration.disbursement_people import person
 
 AMI, BUDI, CITRA = person("Ami"), person("Budi"), person("Citra")
 
@@ -220,7 +221,8 @@ async def test_a_revocation_takes_unsent_payouts_out_of_an_approved_batch_and_vo
 
 async def test_the_close_of_a_year_gives_back_exactly_what_was_not_paid(world: World) -> None:
     from services.disbursement import commands
-    from tests.integration.disbursement import PROGRAMME, RULES
+    from tests.integration.disbursement import RULES
+    from tests.integration.disbursement_reading import PROGRAMME
 
     await world.ready([AMI])
     await world.select([BUDI, CITRA])
@@ -249,7 +251,8 @@ async def test_the_close_of_a_year_gives_back_exactly_what_was_not_paid(world: W
 
 async def test_the_close_of_a_year_waits_while_something_is_on_its_way(world: World) -> None:
     from services.disbursement import commands
-    from tests.integration.disbursement import PROGRAMME, RULES
+    from tests.integration.disbursement import RULES
+    from tests.integration.disbursement_reading import PROGRAMME
 
     await world.ready([AMI])
     world.clock.at = jakarta("2021-03-05 23:00")

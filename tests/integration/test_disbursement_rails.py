@@ -14,7 +14,8 @@ from services.disbursement import commands, sending
 from services.disbursement.domain.settlement import Told
 from services.disbursement.rails import Unclear
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import World, jakarta, open_world, person
+from tests.integration.disbursement import World, jakarta, open_world
+from tests.integration.disbursement_people import person
 
 AMI, BUDI = person("Ami"), person("Budi")
 

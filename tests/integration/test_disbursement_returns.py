@@ -16,7 +16,9 @@ from services.disbursement.settling import record
 from services.finance.domain.books import HOLDING, Account
 from services.finance.domain.posting import post
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import PROGRAMME, RULES, TOTAL, Person, World, jakarta, open_world, person
+from tests.integration.disbursement import RULES, TOTAL, World, jakarta, open_world
+from tests.integration.disbursement_people import Person, person
+from tests.integration.disbursement_reading import PROGRAMME
 
 AMI, BUDI = person("Ami"), person("Budi")
 FEE, INCENTIVE, GRANT = 400_000, 600_000, 100_000_000

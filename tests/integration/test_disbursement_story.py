@@ -16,7 +16,9 @@ from libs.events.refusal import Refused
 from services.disbursement import commands, sending, views
 from services.disbursement.rails import Unclear
 from tests.conftest import MakeDatabase
-from tests.integration.disbursement import PROGRAMME, TOTAL, Person, World, jakarta, open_world, person
+from tests.integration.disbursement import TOTAL, World, jakarta, open_world
+from tests.integration.disbursement_people import Person, person
+from tests.integration.disbursement_reading import PROGRAMME
 
 FAULTS = {
     "bank_late_percent": 30,

@@ -9,6 +9,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from joserfc.jwk import ECKey
 
+from deploy.local.vault import STAFF
 from services.disbursement.identity import Person, person_of
 from services.disbursement.partners import BadPartners, load_partners
 from services.disbursement.vault import Payee, Vault
@@ -103,8 +104,12 @@ def test_claims_about_somebody_else_or_without_a_part_name_nobody(changed: dict[
     assert person_of(CLAIMS | changed, "a") is None
 
 
-def test_the_shipped_partner_accounts_load() -> None:
-    assert load_partners()["partner-a"].account_number == "9000000001"
+def test_every_partner_of_the_local_stack_has_an_account_of_its_own_for_course_fees() -> None:
+    partners = {account for account, roles in STAFF if "partner" in roles}
+    found = load_partners()
+    assert set(found) == partners
+    assert len({payee.account_number for payee in found.values()}) == len(partners)
+    assert found["partner-a"].account_number == "9000000001"
 
 
 @pytest.mark.parametrize(
