@@ -1,4 +1,5 @@
-# Every target does its own set-up: .venv is made from requirements.lock when it is missing or older.
+# A target that starts or checks something does its own set-up: .venv is made from requirements.lock when it is missing or
+# older. A target that looks after a running stack uses .venv as it is: a new lock must not change what runs from it.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -12,7 +13,11 @@ export SCALE
 SEED ?= 1
 KILLS ?= 1000
 
-.PHONY: help demo up down status logs test check chaos bench docs setup lock clean
+# $(call look,WORD,CODE): hand the word on; where nothing was set up say so, and end with the code.
+look = @if [ -e $(VENV)/.complete ] && [ -x $(RUN) ]; then $(RUN) -m deploy.local $(1) $(ARGS); else \
+  echo "Nothing was set up in this folder, so nothing runs from it. Start with: make up" >&2; exit $(2); fi
+
+.PHONY: help demo up down status logs restart test check chaos bench docs setup lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,14 +28,17 @@ demo: setup ## Replay the 2020 programme on real servers and check every rupiah 
 up: setup ## Start PostgreSQL, Kafka, the simulators and all services, and keep them running (ARGS="--help" for more)
 	@$(RUN) -m deploy.local up $(ARGS)
 
-down: setup ## Stop what `make up` started
-	@$(RUN) -m deploy.local down $(ARGS)
+down: ## Stop what `make up` started
+	$(call look,down,0)
 
-status: setup ## Show every process, its state and its address
-	@$(RUN) -m deploy.local status $(ARGS)
+status: ## Show every process, its state and its address
+	$(call look,status,1)
 
-logs: setup ## Show what the processes say (ARGS="training --follow" for one of them, as it speaks)
-	@$(RUN) -m deploy.local logs $(ARGS)
+logs: ## Show what the processes say (ARGS="training --follow" for one of them, as it speaks)
+	$(call look,logs,1)
+
+restart: ## Stop and start some of the processes (ARGS=training)
+	$(call look,restart,1)
 
 test: setup ## Run the tests on real servers (ARGS="-k name" for some of them)
 	@$(RUN) -m pytest $(ARGS)
@@ -64,5 +72,5 @@ lock: setup ## Choose the newest versions and write requirements.lock
 	@CUSTOM_COMPILE_COMMAND='make lock' var/lock/bin/pip-compile -q --all-extras --generate-hashes --allow-unsafe --strip-extras \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --upgrade -o requirements.lock pyproject.toml
 
-clean: ## Remove what can be made again: .venv and caches, not var
+clean: down ## Stop the stack, then remove what can be made again: .venv and caches, not var
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

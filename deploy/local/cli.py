@@ -75,11 +75,27 @@ def down(told: argparse.Namespace, screen: Console) -> None:
         Stack(told.var).down()
 
 
-def status(told: argparse.Namespace, screen: Console) -> None:
+def stop(told: argparse.Namespace, screen: Console) -> None:
     stack = Stack(told.var)
-    if not stack.processes():
-        raise Problem(f"No stack runs in {stack.layout.var}.", "Start one with `make up`.")
-    _table(stack, screen)
+    for name in stack.named(told.names):
+        with _shown(screen, f"Stopping {name}"):
+            stack.stop(name)
+
+
+def start(told: argparse.Namespace, screen: Console) -> None:
+    stack = Stack(told.var)
+    names = stack.named(told.names)
+    with _shown(screen, f"Starting {', '.join(names)}"):
+        stack.start(*names)
+
+
+def restart(told: argparse.Namespace, screen: Console) -> None:
+    stop(told, screen)
+    start(told, screen)
+
+
+def status(told: argparse.Namespace, screen: Console) -> None:
+    _table(Stack(told.var), screen)
 
 
 def show_logs(told: argparse.Namespace, screen: Console) -> None:
@@ -137,9 +153,9 @@ def _shown(screen: Console, title: str) -> Iterator[Tell]:
 
 
 def _table(stack: Stack, screen: Console) -> None:
-    facts = stack.facts()
+    processes, facts = stack.running(), stack.facts()
     table = Table("process", "state", "since", "address", box=None, header_style="bold")
-    for process in stack.processes():
+    for process in processes:
         colour = STATE_COLOURS.get(process.state, "red")
         table.add_row(
             process.name,
@@ -154,11 +170,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--var", type=Path, default=Path(os.environ.get("GELOMBANG_VAR", "var")), help="its folder")
-    commands = parser.add_subparsers(required=True, metavar="up | down | status | logs | env | topics | prepare")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     servers = argparse.ArgumentParser(add_help=False)
     servers.add_argument(
-        "--port-base", type=int, default=_number("PORT_BASE"), help="first of 100 ports (default: a free place)"
+        "--port-base", type=int, default=os.environ.get("PORT_BASE") or None, help="first of 100 ports (or $PORT_BASE)"
     )
     servers.add_argument("--postgres", default=os.environ.get("GELOMBANG_POSTGRES"), metavar="URL", help="use this one")
     servers.add_argument("--kafka", default=os.environ.get("GELOMBANG_KAFKA"), metavar="URL", help="use this one")
@@ -182,6 +198,15 @@ def _parser() -> argparse.ArgumentParser:
 
     stopping = commands.add_parser("down", parents=[common], help="end what this stack started")
     stopping.set_defaults(command=down)
+
+    for word, command, does in (
+        ("stop", stop, "stop some of the processes; they stay down until started"),
+        ("start", start, "start them again, and return when they are ready"),
+        ("restart", restart, "both: stop, then start"),
+    ):
+        single = commands.add_parser(word, parents=[common], help=does)
+        single.set_defaults(command=command)
+        single.add_argument("names", nargs="+", metavar="NAME", help="a process, or a service with all its processes")
 
     looking = commands.add_parser("status", parents=[common], help="every process and its address")
     looking.set_defaults(command=status)
@@ -207,8 +232,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text} names no zone: add +07:00")
     return moment
-
-
-def _number(name: str) -> int | None:
-    text = os.environ.get(name, "")
-    return int(text) if text.isdigit() else None

@@ -84,7 +84,7 @@ def own_settings(place: Place, service: str) -> Settings:
             }
         case "selection":
             return {
-                "BEACON_URL": place.simulator("beacon"),
+                "BEACON_URLS": place.simulator("beacon"),
                 "DRAW_KEY_FILE": str(vault.signing_pem("draw-key.pem")),
             }
         case "disbursement":
@@ -167,6 +167,11 @@ def services(place: Place, names: Iterable[str], *, apart: bool) -> list[Program
         if service == "finance" and has_windows():
             programs.append(_python(place, WINDOWS, "services.finance.windows", settings=windows_settings(place)))
     return programs
+
+
+def roles_of(service: str) -> list[str]:
+    """The processes of a service whose roles run apart."""
+    return [f"{service}-{role}" for role in ROLES]
 
 
 def answers(program: str) -> bool:

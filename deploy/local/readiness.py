@@ -1,6 +1,7 @@
 """Waits until processes answer that they are ready, and says in their own words why one does not."""
 
 import http.client
+import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -17,14 +18,22 @@ ANSWER_SECONDS_MAX: Final = 2
 LAST_WORDS: Final = 3
 
 
-def is_ready(url: str) -> bool:
-    """Whether GET /health/ready answers 200."""
+STOPPED: Final = "stopped: "
+"""How /health/ready begins what it says of a role that will not go on by itself."""
+
+
+def ask(url: str) -> tuple[bool, str]:
+    """Whether GET /health/ready answers 200, and else why a role has stopped for good; nothing while it may come."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=ANSWER_SECONDS_MAX)
     try:
         connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        answer = connection.getresponse()
+        if answer.status == http.client.OK:
+            return True, ""
+        roles = json.loads(answer.read()).get("roles", {})
+        return False, next((state for state in roles.values() if state.startswith(STOPPED)), "").removeprefix(STOPPED)
+    except (OSError, ValueError, http.client.HTTPException):
+        return False, ""
     finally:
         connection.close()
 
@@ -41,8 +50,14 @@ def wait(
     pending = dict(urls)
     while pending:
         for name, url in list(pending.items()):
-            if is_ready(url):
+            ready, stopped = ask(url)
+            if ready:
                 del pending[name]
+            elif stopped:
+                raise Problem(
+                    f"{name} runs, but does not go on: {stopped}.",
+                    f"Mend what it names, then: python -m deploy.local restart {name}.",
+                )
         tell(f"{len(urls) - len(pending)} of {len(urls)}")
         if not pending:
             return

@@ -7,7 +7,7 @@ stack.down()
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -22,7 +22,7 @@ from deploy.local.plan import ClockPlan, Plan, Wish, make_plan
 from deploy.local.ports import Ports, choose, require_free
 from deploy.local.postgres import LocalPostgres
 from deploy.local.problem import Problem
-from deploy.local.programs import SERVICES, SERVICES_ORDER, answers
+from deploy.local.programs import SERVICES, SERVICES_ORDER, answers, roles_of
 from deploy.local.supervision import Process, Supervisor
 
 __all__ = ["ClockPlan", "Stack", "Step", "Tell", "Wish"]
@@ -75,6 +75,17 @@ class Stack:
                 self.supervisor.shut_down()
                 self.supervisor.end_orphans()
 
+    def named(self, names: Sequence[str]) -> list[str]:
+        """The processes meant by these names, in the order of their start: a service means all of its processes.
+
+        Raises Problem where no stack runs, or has no such process.
+        """
+        known = [process.name for process in self.running()]
+        meant = {name: [one for one in known if one == name or one in roles_of(name)] for name in names}
+        if unknown := [name for name, found in meant.items() if not found]:
+            raise Problem(f"This stack has no {', '.join(unknown)}.", f"It has: {', '.join(known)}.")
+        return [one for one in known if any(one in found for found in meant.values())]
+
     def kill(self, name: str) -> int:
         """End a process as a crash would (SIGKILL); it is started again by itself. Returns the pid it had."""
         return self.supervisor.kill(name)
@@ -83,26 +94,26 @@ class Stack:
         """Stop a process in order; it stays down until `start`."""
         self.supervisor.stop(name)
 
-    def start(self, name: str) -> None:
-        """Start a process and wait until it is ready."""
-        self.supervisor.start(name)
-        self.wait_ready(name)
+    def start(self, *names: str) -> None:
+        """Start processes, and return once all of them are ready: some are only once another one is."""
+        for name in names:
+            self.supervisor.start(name)
+        self.wait_ready(*names)
 
     def restart(self, name: str) -> None:
         """Stop a process in order, start it, and wait until it is ready."""
         self.stop(name)
         self.start(name)
 
-    def wait_ready(self, name: str) -> None:
-        """Return once the process answers that it is ready. Raises Problem when it takes too long."""
+    def wait_ready(self, *names: str) -> None:
+        """Return once the processes answer that they are ready. Raises Problem when one takes too long, or gives up."""
         known = self.facts()
-        if name == "postgres":
+        if "postgres" in names:
             LocalPostgres.wait_for(known.server(), self.layout)
-        elif name == "kafka":
+        if "kafka" in names:
             LocalKafka.wait_for(known.cluster(), self.layout)
-        else:
-            urls = {name: known.url(name)} if answers(name) else {}
-            readiness.wait(self.supervisor, urls, self.layout.logs, lambda words: None)
+        urls = {name: known.url(name) for name in names if name not in ("postgres", "kafka") and answers(name)}
+        readiness.wait(self.supervisor, urls, self.layout.logs, lambda words: None)
 
     def wait_back(self, name: str, killed: int) -> None:
         """Return once the process that was killed runs again, under another pid, and is ready."""
@@ -114,6 +125,12 @@ class Stack:
     def processes(self) -> list[Process]:
         """Every process in the order of its start; none while the stack is down."""
         return self.supervisor.processes()
+
+    def running(self) -> list[Process]:
+        """The same, of a stack that must be up. Raises Problem when it is not."""
+        if not (found := self.processes()):
+            raise Problem(f"No stack runs in {self.layout.var}.", "Start one with `make up`.")
+        return found
 
     def facts(self) -> Facts:
         """Addresses and credentials, for a driver."""

@@ -203,11 +203,6 @@ class Rail:
         )
         return iso20022.write_statement(self._settings.account, day, last, opening, entries)
 
-    def page(self, now: datetime, after: int, limit: int) -> common.Book:
-        rows = self.book.execute(PAGE, (common.stamp(now), after, limit))
-        booked = [common.Booked(account_hash=common.account_hash(row["account"]), **row) for row in rows]
-        return common.Book(booked=booked, cursor=booked[-1].cursor if booked else after)
-
 
 def create(settings: Settings, clock: Clock) -> FastAPI:
     rail = Rail(settings)
@@ -249,8 +244,8 @@ def create(settings: Settings, clock: Clock) -> FastAPI:
         return Response(rail.statement(day, *common.day_of(day, clock)), media_type=XML)
 
     @app.get("/v1/book")
-    async def page(after: int = 0, limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000) -> common.Book:
-        return rail.page(clock.now(), after, limit)
+    async def page(after: int = 0, limit: common.BookPage = common.BOOK_PAGE_MAX) -> common.Book:
+        return common.book_page(book, PAGE, (common.stamp(clock.now()), after, limit), after)
 
     @app.exception_handler(iso20022.BadFile)
     async def bad(_: Request, error: iso20022.BadFile) -> Response:

@@ -115,6 +115,19 @@ class Book(BaseModel):
     cursor: int
 
 
+BOOK_PAGE_MAX = 10_000
+BookPage = Annotated[int, Field(ge=1, le=BOOK_PAGE_MAX)]
+"""How many payments a page of a rail's book may hold."""
+
+
+def book_page(book: sqlite3.Connection, query: str, parameters: Sequence[object], after: int) -> Book:
+    """One page of a rail's book, by a query that gives the columns of `Booked`, `account` in place of its hash."""
+    booked = [
+        Booked(account_hash=account_hash(row["account"]), **row) for row in book.execute(query, tuple(parameters))
+    ]
+    return Book(booked=booked, cursor=booked[-1].cursor if booked else after)
+
+
 def account_hash(account: str) -> str:
     """How a rail's book names an account to an outside checker who knows it already: SHA-256, hexadecimal."""
     return hashlib.sha256(account.encode()).hexdigest()

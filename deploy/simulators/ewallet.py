@@ -52,7 +52,7 @@ SELECT settlement_id, idempotency_key, amount_rupiah, at
 """
 
 PAGE = """
-SELECT cursor, idempotency_key, account, amount_rupiah, at
+SELECT cursor, idempotency_key AS end_to_end_id, account, amount_rupiah, at, 0 AS returned
   FROM transfer WHERE settlement_id IS NOT NULL AND cursor > ? ORDER BY cursor LIMIT ?
 """
 
@@ -235,19 +235,8 @@ def create(settings: Settings, clock: Clock) -> FastAPI:
         return Statement(lines=rail.lines(*common.day_of(day, clock)))
 
     @app.get("/v1/book")
-    async def page(after: int = 0, limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000) -> common.Book:
-        booked = [  # this rail sends nothing back
-            common.Booked(
-                cursor=row["cursor"],
-                end_to_end_id=row["idempotency_key"],
-                account_hash=common.account_hash(row["account"]),
-                amount_rupiah=row["amount_rupiah"],
-                at=row["at"],
-                returned=False,
-            )
-            for row in book.execute(PAGE, (after, limit))
-        ]
-        return common.Book(booked=booked, cursor=booked[-1].cursor if booked else after)
+    async def page(after: int = 0, limit: common.BookPage = common.BOOK_PAGE_MAX) -> common.Book:
+        return common.book_page(book, PAGE, (after, limit), after)  # this rail sends nothing back
 
     return app
 

@@ -1,5 +1,7 @@
 """Kafka clients with the settings the guarantees need, and no others. Tests look at the effective settings."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -7,9 +9,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from libs.events.settings import ServiceSettings
 
 BATCH_BYTES: Final = 256 * 1024
-SESSION_TIMEOUT_MS: Final = 30_000
-BATCH_SECONDS_MAX: Final = SESSION_TIMEOUT_MS / 1000 / 3
-"""A batch that takes longer than a third of the session would look dead to the group."""
 
 
 def connection(settings: ServiceSettings) -> dict[str, Any]:
@@ -47,11 +46,11 @@ def consumer(settings: ServiceSettings, name: str) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_uncommitted",
-        session_timeout_ms=SESSION_TIMEOUT_MS,
+        session_timeout_ms=int(settings.kafka_session_seconds * 1000),
         heartbeat_interval_ms=3_000,
         max_poll_interval_ms=300_000,
         max_partition_fetch_bytes=1024 * 1024,
-        fetch_max_wait_ms=500,  # a fetch returns at once when there is something
+        fetch_max_wait_ms=100,  # what arrives on a lane that was just emptied waits for the fetch under way to end
         metadata_max_age_ms=30_000,
     )
 
@@ -64,3 +63,13 @@ def reader(settings: ServiceSettings, name: str) -> AIOKafkaConsumer:
         group_id=None,
         enable_auto_commit=False,
     )
+
+
+@asynccontextmanager
+async def started(client: Any) -> AsyncIterator[None]:
+    """A client from start to stop; also stopped when its start fails half-way."""
+    try:
+        await client.start()
+        yield
+    finally:
+        await client.stop()

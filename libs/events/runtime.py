@@ -3,11 +3,13 @@
 Start: settings, logs, store, resources, roles. Stop, on SIGTERM or SIGINT: the API takes no more requests, jobs and
 worker finish what they hold, the relay sends what is written, then the store closes. A role whose Kafka or PostgreSQL
 is away says so and tries again; one that must not go on (a restored database, nearly all poison) stops and says why.
+While the relay must not send, no process of the service acts (`hold.py`).
 """
 
 import argparse
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -22,7 +24,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import uvicorn
 import uvloop
@@ -35,6 +37,7 @@ from libs.events.consumer import Consumer, NearlyAllPoison
 from libs.events.contracts import Event
 from libs.events.database import Database, UnsafeDatabase, is_transient, open_database
 from libs.events.health import Health
+from libs.events.hold import Hold
 from libs.events.jobs import Job, Jobs, housekeeping
 from libs.events.ordering import Reaction
 from libs.events.programme import BadProgramme
@@ -43,9 +46,11 @@ from libs.events.restore import MustNotSend
 from libs.events.settings import ServiceSettings
 
 ROLES: Final = ("api", "worker", "relay", "jobs")
+HELD: Final = ("worker", "jobs")  # what stops while the relay must not send; the API then only answers for its health
 STOP_SECONDS_MAX: Final = 15.0
 PAUSE_SECONDS_MIN: Final = 0.2
 PAUSE_SECONDS_MAX: Final = 5.0
+YOUNG_OBJECTS: Final = 20_000  # a batch makes thousands of objects that all die with it: not worth a look each time
 
 log = logs.get_logger()
 
@@ -71,15 +76,13 @@ class Service:
 
 
 def run(build: Callable[[], Service]) -> None:
-    """The command line of a service: `python -m services.NAME [role ...]`, or `parked`, `redrive`, `drop ID ...`."""
+    """The command line of a service: `python -m services.NAME [role ...]`, or what an operator asks (`tending.py`)."""
     parser = argparse.ArgumentParser(description="Run a service of Gelombang: all its roles, or those named.")
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="role",
-        help=f"{', '.join(ROLES)} (default: all); or: parked, redrive, drop ID...",
-    )
-    words = parser.parse_args().words
+    tended = "parked, redrive, drop ID..., rewind TOPIC PARTITION NUMBER, new-epoch"
+    parser.add_argument("words", nargs="*", metavar="role", help=f"{', '.join(ROLES)} (default: all); or: {tended}")
+    parser.add_argument("--yes", action="store_true", help="do what rewind or new-epoch would do")
+    told = parser.parse_args()
+    words = told.words
     try:
         service = build()
     except (BadProgramme, OSError, ValueError) as error:
@@ -87,7 +90,7 @@ def run(build: Callable[[], Service]) -> None:
     logs.configure(service.name, service.settings.log_level, service.clock)
     tracing.configure(service.name, service.settings.traces_endpoint)
     if words and words[0] in tending.WORDS:
-        asyncio.run(tending.tend(service.settings.database_url.get_secret_value(), service.reactions, words))
+        asyncio.run(tending.tend(service.name, service.settings, service.reactions, words, yes=told.yes))
         return
     if unknown := [word for word in words if word not in ROLES]:
         parser.error(f"unknown role {unknown[0]!r}; roles are {', '.join(ROLES)}")
@@ -107,6 +110,7 @@ class Runtime:
         self.stoppers: dict[str, Callable[[], None]] = {}
         self.database: Database
         self.health: Health
+        self.hold: Hold
 
     async def run(self) -> None:
         """Work until told to stop."""
@@ -121,11 +125,18 @@ class Runtime:
             self.health = Health(service.name, service.settings, database, service.clock, names)
             for name, value in (("database", database), ("clock", service.clock), ("health", self.health)):
                 setattr(self.surface.state, name, value)
+            self.hold = Hold(database, self._hold_still)
+            await self.hold.look()
+            watching = loop.create_task(self.hold.watch())
             # A process without the API still answers for its health and metrics.
             tasks = {role: loop.create_task(self._keep(role, listener)) for role in dict.fromkeys(("api", *self.roles))}
+            # What was loaded stays until the end: the garbage collector need not walk through it again and again.
+            gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS)
             log.info("started", roles=list(self.roles), port=service.settings.http_port)
             await self.stopping.wait()
             await self._stop(tasks)
+            watching.cancel()
             await self.health.close()
         log.info("stopped")
 
@@ -180,40 +191,39 @@ class Runtime:
 
     async def _keep(self, role: str, listener: socket.socket | None) -> None:
         """Keep a role working: start it again after trouble that may pass, leave it stopped after any other."""
-        work = {
-            "api": self._api,
-            "worker": self._worker,
-            "relay": self._relay,
-            "jobs": self._run_jobs,
-        }[role]
+        work = {"api": self._api, "worker": self._worker, "relay": self._relay, "jobs": self._run_jobs}[role]
         pause = PAUSE_SECONDS_MIN
         while not self.stopping.is_set():
-            self.health.roles[role] = "standing by" if role == "relay" else "working"
+            if role in HELD and self.hold.why:
+                self.health.roles[role] = self._state()
+                await self._pause(PAUSE_SECONDS_MIN)
+                continue
+            self.health.roles[role] = "standing by" if role == "relay" else self._state()
             since = time.monotonic()
             try:
                 await (work(listener) if role == "api" else work())  # type: ignore[operator]
+                if role in HELD:
+                    continue  # it was told to stop: with the process, or to hold still
                 return
             except (NearlyAllPoison, MustNotSend) as error:
                 self.health.roles[role] = f"stopped: {error}"
                 log.error("a role has stopped and will not go on by itself", role=role, why=str(error))
                 if isinstance(error, MustNotSend):
-                    self._hold_still(str(error))
+                    self.hold.found(str(error))
                 return
             except Fenced:
                 log.warning("another relay has taken over; this one stands by")
             except Exception as error:
                 self.health.roles[role] = f"trying again: {type(error).__name__}"
-                log.warning(
-                    "a role failed and starts again",
-                    role=role,
-                    in_seconds=pause,
-                    exc_info=error,
-                )
+                log.warning("a role failed and starts again", role=role, in_seconds=pause, exc_info=error)
             if time.monotonic() - since > PAUSE_SECONDS_MAX:
                 pause = PAUSE_SECONDS_MIN  # it had worked for a while: this is new trouble
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), pause)
+            await self._pause(pause)
             pause = min(pause * 2, PAUSE_SECONDS_MAX)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
 
     async def _api(self, listener: socket.socket) -> None:
         config = uvicorn.Config(
@@ -230,36 +240,38 @@ class Runtime:
 
     async def _worker(self) -> None:
         client = kafka.consumer(self.service.settings, self.service.name)
-        consumer = Consumer(
-            self.database,
-            client,
-            self.service.name,
-            self.service.reactions,
-            self.service.clock,
-        )
+        service = self.service
+        consumer = Consumer(self.database, client, service.name, service.reactions, service.clock)
         self.stoppers["worker"] = consumer.stopping.set
-        async with _started(client):
+        async with kafka.started(client):
             await consumer.run()
 
     async def _relay(self) -> None:
         producer = kafka.producer(self.service.settings, self.service.name)
         reader = kafka.reader(self.service.settings, self.service.name)
-        relay = Relay(self.database, producer, self.service.name, self._relay_works)
+        silent = self.service.settings.relay_silent_seconds
+        relay = Relay(self.database, producer, self.service.name, self._relay_works, silent)
         self.stoppers["relay"] = relay.stopping.set
-        async with _started(reader), _started(producer):
+        async with kafka.started(reader), kafka.started(producer):
             await relay.run(reader)
 
     def _relay_works(self) -> None:
         self.health.roles["relay"] = "working"
+        self.hold.found("")
+
+    def _state(self) -> str:
+        return f"held: {self.hold.why}" if self.hold.why else "working"
 
     def _hold_still(self, why: str) -> None:
-        """A database that may not speak must not act either: no job, no reaction, no request but for health."""
-        self.surface.state.held = why
-        for role in ("jobs", "worker"):
-            if role in self.roles:
-                self.health.roles[role] = f"stopped: {why}"
-                if stopper := self.stoppers.get(role):
+        """No job, no reaction, no request but for health, until there is no reason any more."""
+        self.surface.state.held, self.health.roles["api"] = why, self._state()
+        if why:
+            log.error("this service holds still: its relay must not send", why=why)
+            for stopper in (self.stoppers.get(role) for role in HELD):
+                if stopper:
                     stopper()
+        else:
+            log.warning("this service goes on: its relay may send again")
 
     async def _run_jobs(self) -> None:
         jobs = Jobs(self.database, self._jobs(), self.service.clock)
@@ -285,13 +297,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-@contextlib.asynccontextmanager
-async def _started(client: Any) -> AsyncIterator[None]:
-    """A Kafka client from start to stop; also stopped when its start fails half-way."""
-    try:
-        await client.start()
-        yield
-    finally:
-        await client.stop()

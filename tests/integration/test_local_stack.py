@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.local.cli import main
 from deploy.local.ports import free_block
 from deploy.local.problem import Problem
 from deploy.local.stack import ClockPlan, Stack
@@ -60,6 +61,21 @@ def test_what_is_killed_comes_back(stack: Stack, name: str) -> None:
     assert pids(stack)[name] not in (0, killed)
     assert int(stack.facts().server().run("SELECT count(*) FROM kept")) >= 1
     assert stack.facts().cluster().answers()
+
+
+def test_one_process_is_stopped_and_started_and_the_others_are_left_alone(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, var = pids(stack), str(stack.layout.var)
+    assert main(["stop", "--var", var, "simulator-oidc"]) == 0
+    assert pids(stack) == before | {"simulator-oidc": 0}
+    assert main(["start", "--var", var, "simulator-oidc"]) == 0
+    between = pids(stack)
+    assert main(["restart", "--var", var, "simulator-oidc"]) == 0
+    after = pids(stack)
+    assert len({before["simulator-oidc"], between["simulator-oidc"], after["simulator-oidc"], 0}) == 4
+    assert {name for name in before if before[name] != after[name]} == {"simulator-oidc"}
+    assert "Starting simulator-oidc" in capsys.readouterr().out
 
 
 def test_a_changed_wish_restarts_only_what_it_concerns(stack: Stack) -> None:

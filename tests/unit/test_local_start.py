@@ -1,19 +1,25 @@
 """What stops a start says what happened and what to do; nothing of it leaves something half done."""
 
 import hashlib
+import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
+import threading
 from collections import namedtuple
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from deploy.local import bootstrap, jars, ports
+from deploy.local import bootstrap, jars, ports, readiness
 from deploy.local.cli import main
-from deploy.local.layout import Layout, write_private
+from deploy.local.layout import ROOT, Layout, write_private
 from deploy.local.problem import Problem
+from deploy.local.stack import Stack
+from deploy.local.supervision import Process, Supervisor
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -179,6 +185,15 @@ def test_a_problem_is_two_sentences_on_stderr_and_exit_code_1(
     assert said.out == ""
 
 
+def test_a_port_base_that_is_no_number_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT_BASE", "2000O")
+    with pytest.raises(SystemExit):
+        main(["up", "--var", str(tmp_path / "none")])
+    assert "--port-base: invalid int value: '2000O'" in capsys.readouterr().err
+
+
 def test_a_programme_clock_without_a_time_is_asked_for_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["up", "--var", str(tmp_path / "none"), "--clock", "file"]) == 1
     assert "--at 2020-04-01T00:00:00+07:00" in capsys.readouterr().err
@@ -194,3 +209,97 @@ def test_logs_show_the_end_of_each_and_name_what_there_is(tmp_path: Path, capsys
     assert capsys.readouterr().out == "kafka    | started\ntraining | two\ntraining | three\n"
     assert main(["logs", "--var", str(tmp_path), "finnance"]) == 1
     assert "There are: kafka, training" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkout in which nothing was set up; setting up anything in it fails the test."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "deploy/local").mkdir(parents=True)
+    (tmp_path / "deploy/local/bootstrap.py").write_text("import sys; sys.exit('set-up was done')\n")
+    return tmp_path
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(shutil.which("make")), "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("word", "succeeds"), [("down", True), ("status", False), ("logs", False), ("restart", False)])
+def test_looking_after_a_stack_where_nothing_was_set_up_is_one_sentence(
+    folder: Path, word: str, succeeds: bool
+) -> None:
+    done = make(folder, word)
+    assert (done.returncode == 0) is succeeds
+    assert done.stderr.splitlines()[0] == (
+        "Nothing was set up in this folder, so nothing runs from it. Start with: make up"
+    )
+    assert "set-up was done" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("word", ["down", "status", "logs", "restart"])
+def test_looking_after_a_stack_uses_an_environment_that_is_older_than_the_lock(folder: Path, word: str) -> None:
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    stamp = folder / ".venv/.complete"
+    stamp.touch()
+    os.utime(stamp, (0, 0))
+    done = make(folder, "-s", word, "ARGS=--var elsewhere")
+    assert done.stdout == f"-m deploy.local {word} --var elsewhere\n"
+    assert "set-up was done" in make(folder, "up").stderr
+
+
+def stack_of(*names: str) -> Stack:
+    class Fake(Stack):
+        def processes(self) -> list[Process]:
+            return [Process(name, "running", 1, 0, "") for name in names]
+
+    return Fake("nowhere")
+
+
+def test_a_service_whose_roles_run_apart_is_meant_with_all_of_them() -> None:
+    roles = [f"training-{role}" for role in ("api", "worker", "relay", "jobs")]
+    stack = stack_of("kafka", *roles, "finance", "finance-windows")
+    assert stack.named(["training", "kafka"]) == ["kafka", *roles]
+    assert stack.named(["training-relay"]) == ["training-relay"]
+    assert stack.named(["finance"]) == ["finance"]
+
+
+@pytest.mark.parametrize("word", ["stop", "start", "restart"])
+def test_a_process_that_is_not_there_is_named(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Problem, match=r"no trainning\. It has: kafka, training\."):
+        stack_of("kafka", "training").named(["trainning"])
+    assert main([word, "--var", str(tmp_path / "none"), "training"]) == 1
+    assert "No stack runs" in capsys.readouterr().err
+
+
+class Answer(BaseHTTPRequestHandler):
+    """A process that is not ready, and says why."""
+
+    relay = "standing by"
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(json.dumps({"ready": False, "roles": {"api": "working", "relay": self.relay}}).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_role_that_will_not_go_on_is_told_in_its_own_words_and_not_waited_for(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        urls = {"training": f"http://127.0.0.1:{server.server_port}"}
+        supervisor = Supervisor(Layout.at(tmp_path))
+        try:
+            with pytest.raises(Problem, match=r"training is not ready after"):
+                readiness.wait(supervisor, urls, tmp_path, lambda words: None, seconds_max=0.3)
+            Answer.relay = "stopped: this database is older than its topics"
+            with pytest.raises(Problem, match=r"does not go on: this database is older.*restart training"):
+                readiness.wait(supervisor, urls, tmp_path, lambda words: None)
+        finally:
+            server.shutdown()
