@@ -230,6 +230,7 @@ class Access:
 
     def __init__(self, staff: Verifier, citizens: Verifier) -> None:
         self._staff, self._citizens = staff, citizens
+        self.staff_issuer = staff.issuer
 
     def staff(self, *roles: str) -> Callable[..., Awaitable[Staff]]:
         """A dependency that gives the calling member of staff, who must hold at least one of `roles`.

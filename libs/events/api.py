@@ -124,11 +124,10 @@ class Edge:
                 return  # whatever the application says of a broken-off request, the true answer follows
             if message["type"] == "http.response.start":
                 status, answered = message["status"], True
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"cache-control", b"no-store"),
-                ]
+                # What a route says of its own caching stands.
+                told = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in told.items() if pair[0] not in said)]
             await send(message)
 
         with _tracer.start_as_current_span(scope["method"], propagate.extract(headers), trace.SpanKind.SERVER):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from httpx import AsyncClient, Response
@@ -81,3 +82,79 @@ async def test_who_can_not_prove_who_they_are_gets_no_token(
     async with issuer(tmp_path) as told:
         answer = await ask(told, **changes)
     assert (answer.status_code, answer.json()) == (status, {"error": error})
+
+
+ASKED = {
+    "response_type": "code",
+    "client_id": "gelombang-pages",
+    "redirect_uri": "http://127.0.0.1:20040/petugas/masuk/kembali",
+    "state": "s<t>ate",
+    # RFC 7636, appendix B
+    "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    "code_challenge_method": "S256",
+}
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+
+
+async def code(told: AsyncClient) -> str:
+    person = {"account": "officer-maker", "password": "s3cret&+ é"}
+    answer = await told.post("/authorize", data=ASKED | person)
+    assert answer.status_code == 303
+    back = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert back["state"] == [ASKED["state"]]
+    return back["code"][0]
+
+
+def exchange(given: str, **changes: str) -> dict[str, str]:
+    form = {"grant_type": "authorization_code", "code": given, "code_verifier": VERIFIER}
+    return form | {name: ASKED[name] for name in ("client_id", "redirect_uri")} | changes
+
+
+async def test_a_person_signs_in_with_a_code_that_works_once(tmp_path: Path) -> None:
+    async with issuer(tmp_path) as told:
+        page = await told.get("/authorize", params=ASKED)
+        assert 'value="s&lt;t&gt;ate"' in page.text
+        form = exchange(await code(told))
+        answer = await told.post("/token", data=form)
+        assert answer.status_code == 200
+        assert answer.json()["expires_in"] == 3600
+        assert (await told.post("/token", data=form)).json() == {"error": "invalid_grant"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"code_verifier": "another"},
+        {"redirect_uri": "http://127.0.0.1:1/elsewhere"},
+        {"client_id": "officer-maker"},
+        {"code": "made up"},
+    ],
+)
+async def test_a_code_is_worth_nothing_to_somebody_else(tmp_path: Path, changes: dict[str, str]) -> None:
+    async with issuer(tmp_path) as told:
+        answer = await told.post("/token", data=exchange(await code(told), **changes))
+        assert (answer.status_code, answer.json()) == (400, {"error": "invalid_grant"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"redirect_uri": "https://elsewhere.test/"},
+        {"redirect_uri": "javascript://127.0.0.1/"},
+        {"code_challenge_method": "plain"},
+        {"client_id": "another"},
+    ],
+)
+async def test_a_browser_sent_by_somebody_else_is_not_asked_for_a_password(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
+    async with issuer(tmp_path) as told:
+        assert (await told.get("/authorize", params=ASKED | changes)).status_code == 400
+        assert (await told.post("/authorize", data=ASKED | changes)).status_code == 400
+
+
+async def test_a_wrong_password_is_asked_for_again(tmp_path: Path) -> None:
+    async with issuer(tmp_path) as told:
+        answer = await told.post("/authorize", data=ASKED | {"account": "officer-maker", "password": "wrong"})
+        assert answer.status_code == 401
+        assert "Wrong account or password" in answer.text

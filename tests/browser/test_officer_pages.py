@@ -1,0 +1,107 @@
+"""Officers run a wave in Chromium: two people, sign-in with a code, forms that nobody else can send."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.browser.conftest import Site, Window, opened
+from tests.integration.selection_world import PROGRAMME
+
+pytestmark = pytest.mark.browser
+
+FOLDER = "/petugas"
+
+
+def sign_in(site: Site, window: Window, account: str, password: str | None = None) -> None:
+    page = window.page
+    page.goto(site.url + FOLDER)
+    window.follow("main a.button")
+    page.fill("[name=account]", account)
+    page.fill("[name=password]", password or f"secret of {account}")
+    window.follow("button")
+
+
+def test_two_people_announce_and_void_a_wave(site: Site, chromium: Any) -> None:
+    wave = f"{FOLDER}/{PROGRAMME}/1"
+    with opened(chromium) as maker, opened(chromium, "desktop") as checker:
+        sign_in(site, maker, "ani")
+        maker.seen("officer-waves-empty")
+        maker.follow("text=Usulkan gelombang")
+        maker.seen("officer-proposal")
+        maker.follow("button:has-text('Kirim usulan')")
+        assert maker.page.get_attribute("#wave", "aria-invalid") == "true"
+        assert maker.page.locator(".errors a[href='#wave']").count() == 1
+        maker.complaints.clear()  # the browser notes the status 422
+        maker.seen("officer-proposal-errors")
+        maker.page.fill("#wave", "1")
+        maker.page.fill("#seats", "120")
+        maker.follow("button:has-text('Kirim usulan')")
+        assert "Usulan tersimpan" in maker.page.inner_text("[role=status]")
+        assert maker.page.locator("text=Setujui dan umumkan").count() == 0
+        maker.seen("officer-proposed")
+
+        sign_in(site, checker, "budi")
+        checker.follow("main .list a")
+        checker.seen("officer-check")
+        checker.follow("text=Setujui dan umumkan")
+        assert "diumumkan" in checker.page.inner_text("[role=status]")
+        assert site.do(site.world.state()) == "announced"
+
+        maker.page.goto(site.url + wave)
+        maker.page.fill("#closes_at", "2020-04-16T18:00")
+        maker.page.fill("#times-reason", "Server sibuk pada hari terakhir")
+        maker.follow("button:has-text('Usulkan perubahan waktu')")
+        maker.seen("officer-times")
+        checker.page.goto(site.url + wave)
+        checker.follow("button:has-text('Setujui perubahan')")
+        checker.page.goto(f"{site.url}/gelombang/{PROGRAMME}/1")
+        assert "ditutup Kamis, 16 April 2020, 18.00 WIB" in checker.page.inner_text("main")
+        checker.seen("wave-changed")
+
+        maker.page.goto(site.url + wave)
+        maker.page.fill("#void-reason", "pendek")
+        maker.follow("button:has-text('Usulkan pembatalan')")
+        assert maker.page.input_value("#void-reason") == "pendek"
+        assert maker.page.get_attribute("#void-reason", "aria-invalid") == "true"
+        assert maker.page.get_attribute(".errors a", "href") == "#void-reason"
+        maker.page.fill("#void-reason", "Kuota Papua salah hitung")
+        maker.follow("button:has-text('Usulkan pembatalan')")
+        checker.page.goto(site.url + wave)
+        checker.seen("officer-void")
+        checker.follow("button:has-text('Setujui pembatalan')")
+        assert site.do(site.world.state()) == "voided"
+        checker.seen("officer-voided")
+
+        checker.follow("button:has-text('Keluar')")
+        checker.page.goto(site.url + wave)
+        assert checker.page.url == site.url + FOLDER
+        assert checker.page.inner_text("h1") == "Masuk sebagai petugas"
+
+
+def test_a_wrong_password_and_an_account_without_the_role(site: Site, chromium: Any) -> None:
+    with opened(chromium) as window:
+        sign_in(site, window, "ani", "wrong")
+        assert "Wrong account or password" in window.page.inner_text("body")
+        window.page.fill("[name=account]", "citra")
+        window.page.fill("[name=password]", "secret of citra")
+        window.follow("button")
+        assert "tidak berwenang" in window.page.inner_text("main")
+
+
+def test_a_form_from_elsewhere_does_nothing(site: Site, chromium: Any) -> None:
+    with opened(chromium) as window:
+        sign_in(site, window, "ani")
+        cookies = window.page.context.cookies(site.url + FOLDER)
+        (session,) = (cookie for cookie in cookies if cookie["name"] == "gelombang_staff")
+        assert (session["httpOnly"], session["sameSite"], session["path"]) == (True, "Lax", FOLDER)
+        held = f"gelombang_staff={session['value']}"
+    form = {"programme": PROGRAMME, "wave": "5", "seats": "10"}
+    with httpx.Client(base_url=site.url) as stranger:
+        assert stranger.post(f"{FOLDER}/usul", data=form).status_code == 401
+        forged = stranger.post(f"{FOLDER}/usul", data=form | {"proof": "0" * 64}, headers={"cookie": held})
+        assert forged.status_code == 403
+        assert "bukan dari halaman Anda" in forged.text
+        strange = stranger.get(f"{FOLDER}/masuk/kembali", params={"code": "x", "state": "y"})
+        assert strange.status_code == 400
+        assert f"{PROGRAMME}/5" not in stranger.get(FOLDER, headers={"cookie": held}).text
