@@ -35,6 +35,9 @@ Rupiah = Annotated[int, Field(ge=0), PlainSerializer(_rupiah_on_the_wire, when_u
 Province = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
 """Two-digit Kemendagri code of the declared domicile."""
 
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""32 bytes, in lower-case hexadecimal."""
+
 Tier = Literal["priority", "public"]
 Rail = Literal["bank", "e-wallet"]
 
@@ -94,16 +97,37 @@ class ApplicationWithdrawn(Event, type="application-withdrawn", meaning=("applic
     wave: int
 
 
-class IntakeClosed(Event, type="intake-closed", key="wave", meaning=("programme", "wave")):
-    """Registration accepts nobody into the wave any more, and states what it has accepted.
-
-    `digest` is the SHA-256 of the standing applications' ids, as 16 raw bytes each, in ascending order.
-    """
+class OfWave(Event):
+    """What every event about a wave says. Not an event by itself."""
 
     programme: str
     wave: int
+
+
+class IntakeLane(BaseModel):
+    """What one partition of the topic `applied` holds of a wave; `digest` is over its standing applications alone.
+
+    `last` is the number of the wave's last event in this partition, counting its applications and withdrawals from 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    lane: Annotated[int, Field(ge=0)]
+    last: Annotated[int, Field(ge=1)]
+    count: Annotated[int, Field(ge=0)]
+    digest: Digest
+
+
+class IntakeClosed(OfWave, type="intake-closed", version=2, key="wave", meaning=("programme", "wave")):
+    """Registration accepts nobody into the wave any more, and states what it has accepted, also by partition.
+
+    `digest` is the SHA-256 of the standing applications' ids, as 16 raw bytes each, in ascending order. A partition
+    without an event of the wave is left out of `lanes`.
+    """
+
     count: int
-    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    digest: Digest
+    lanes: tuple[IntakeLane, ...] = ()
 
 
 class Quota(BaseModel):
@@ -116,11 +140,9 @@ class Quota(BaseModel):
     seats: Annotated[int, Field(ge=0)]
 
 
-class WaveAnnounced(Event, type="wave-announced", key="wave", meaning=("programme", "wave")):
+class WaveAnnounced(OfWave, type="wave-announced", key="wave", meaning=("programme", "wave")):
     """A wave will open; maker and checker have agreed on its times and seats."""
 
-    programme: str
-    wave: int
     opens_at: AwareDatetime
     closes_at: AwareDatetime
     draws_at: AwareDatetime
@@ -128,52 +150,77 @@ class WaveAnnounced(Event, type="wave-announced", key="wave", meaning=("programm
     recycled_seats: int = 0  # of the quotas, how many were freed by revocations
 
 
-class WaveOpened(Event, type="wave-opened", key="wave", meaning=("programme", "wave")):
-    programme: str
-    wave: int
+class WaveRescheduled(OfWave, type="wave-rescheduled", key="wave", meaning=("programme", "wave", "change")):
+    """Two officers gave an announced wave other times, for a public reason. `change` tells one change from another."""
+
+    change: int
+    opens_at: AwareDatetime
+    closes_at: AwareDatetime
+    draws_at: AwareDatetime
+    reason: str
 
 
-class WaveClosed(Event, type="wave-closed", key="wave", meaning=("programme", "wave")):
-    """The clock or an officer closed the wave. Registration answers with `intake-closed`."""
-
-    programme: str
-    wave: int
+class WaveOpened(OfWave, type="wave-opened", key="wave", meaning=("programme", "wave")):
+    """The clock opened the wave."""
 
 
-class WaveCommitted(Event, type="wave-committed", key="wave", meaning=("programme", "wave")):
+class WaveClosed(OfWave, type="wave-closed", key="wave", meaning=("programme", "wave")):
+    """The clock closed the wave. Registration answers with `intake-closed`."""
+
+
+class DrawStep(OfWave):
+    """A step of a draw, which may be taken again: `attempt` counts the draws of a wave. Not an event by itself."""
+
+    attempt: Annotated[int, Field(ge=1)] = 1
+
+    def event_id(self) -> str:
+        """The id of version 1 for a first draw, which had no number."""
+        again = (str(self.attempt),) if self.attempt > 1 else ()
+        return ids.derive(self.TYPE, self.programme, str(self.wave), *again)
+
+
+class WaveCommitted(DrawStep, type="wave-committed", version=2, key="wave", meaning=("programme", "wave", "attempt")):
     """The pool is frozen under a root, before the randomness that orders it exists."""
 
-    programme: str
-    wave: int
     algorithm: str
     pool_count: int
-    root: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    root: Digest
     beacon: str
     beacon_round: int
 
 
-class WaveDrawn(Event, type="wave-drawn", key="wave", meaning=("programme", "wave")):
-    programme: str
-    wave: int
-    seed: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+class WaveDrawn(DrawStep, type="wave-drawn", version=2, key="wave", meaning=("programme", "wave", "attempt")):
+    seed: Digest
     winners: int
 
 
-class WavePublished(Event, type="wave-published", key="wave", meaning=("programme", "wave")):
-    programme: str
-    wave: int
+class WaveDrawSetAside(OfWave, type="wave-draw-set-aside", key="wave", meaning=("programme", "wave", "attempt")):
+    """Two officers gave up a commitment or a draw before any result was sent; the same applications are drawn anew.
+
+    `attempt` is the one given up. Its pool, tickets and ranks are kept; `seed` is None where it was not drawn yet.
+    """
+
+    attempt: Annotated[int, Field(ge=1)]
+    reason: str
+    root: Digest
+    seed: Digest | None = None
+
+
+class WavePublished(OfWave, type="wave-published", key="wave", meaning=("programme", "wave")):
     winners: int
     not_selected: int
 
 
-class WaveVoided(Event, type="wave-voided", key="wave", meaning=("programme", "wave")):
-    programme: str
-    wave: int
+class WaveVoided(OfWave, type="wave-voided", key="wave", meaning=("programme", "wave")):
     reason: str
 
 
-class SelectedInBatch(Event, type="selected-in-batch", meaning=("application_id",)):
-    """An application won a seat of its stratum. `rank` counts from 1 within the stratum."""
+class SelectedInBatch(Event, type="selected-in-batch", version=2, meaning=("application_id",)):
+    """An application won a seat of its stratum. `rank` counts from 1 within the stratum.
+
+    With `appeal_id` the seat was given by an upheld appeal and taken out of the quota before the draw. Then the
+    application id is one of its own, and the rank goes on after all applicants of the stratum who were drawn.
+    """
 
     application_id: Id
     citizen_id: Id
@@ -181,8 +228,9 @@ class SelectedInBatch(Event, type="selected-in-batch", meaning=("application_id"
     wave: int
     province: Province
     tier: Tier
-    ticket: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    ticket: Digest
     rank: Annotated[int, Field(ge=1)]
+    appeal_id: Id | None = None
 
 
 class NotSelected(Event, type="not-selected", meaning=("application_id",)):
@@ -195,6 +243,31 @@ class NotSelected(Event, type="not-selected", meaning=("application_id",)):
     reason: str
     ticket: str | None = None
     cutoff: str | None = None  # the highest winning ticket of the stratum; None where nobody won
+
+
+class OfAppeal(Event):
+    """What every event about an appeal says. `contested` is the id of the `not-selected` event that decided it."""
+
+    appeal_id: Id
+    citizen_id: Id
+    application_id: Id
+    contested: Id
+    programme: str
+    wave: int
+
+
+class AppealLodged(OfAppeal, type="appeal-lodged", meaning=("appeal_id",)):
+    """A citizen contests an exclusion."""
+
+    reason: str  # of the exclusion: blacklist, other-aid, already-member, household-cap
+    ground: str  # why the citizen contests it: record-wrong, not-me, circumstances-changed
+
+
+class AppealDecided(OfAppeal, type="appeal-decided", meaning=("appeal_id",)):
+    """Two officers decided an appeal. Upheld, it gives a seat in the next wave; the old draw stays as it is."""
+
+    upheld: bool
+    finding: str  # record-wrong, record-right, no-evidence
 
 
 class TrainingCompleted(Event, type="training-completed", meaning=("enrolment_id",)):

@@ -57,6 +57,7 @@ class Draw(_Rules):
     algorithm: Annotated[str, Field(pattern="^draw/1$")]
     priority_percent: Percent
     provinces: Annotated[str, Field(pattern="^by-population$")]
+    appeal_days: Annotated[int, Field(ge=1, le=365)]
 
 
 class Benefit(_Rules):

@@ -7,6 +7,8 @@ from libs.events.access import open_access
 from libs.events.citizen_tokens import CitizenTokens
 from libs.events.clock import open_clock
 from libs.events.contracts import (
+    AppealDecided,
+    AppealLodged,
     Event,
     IncentiveFailed,
     IncentivePaid,
@@ -23,8 +25,10 @@ from libs.events.contracts import (
     WaveClosed,
     WaveCommitted,
     WaveDrawn,
+    WaveDrawSetAside,
     WaveOpened,
     WavePublished,
+    WaveRescheduled,
     WaveVoided,
 )
 from libs.events.jobs import Errand
@@ -43,8 +47,10 @@ from services.registration.store_due import DueStore
 from services.registration.store_waves import WaveStore
 from services.registration.vault import open_vault
 
-MOVED = (WaveOpened, WaveCommitted, WaveDrawn, WavePublished)
+MOVED = (WaveOpened, WaveCommitted, WaveDrawn, WaveDrawSetAside, WavePublished)
 TOLD = (
+    AppealLodged,
+    AppealDecided,
     MoneyReserved,
     TrainingCompleted,
     TrainingRated,
@@ -98,6 +104,7 @@ def reactions_of(store: Store, waves: WaveStore) -> dict[type[Event], Reaction]:
     told: Reaction = partial(reactions.on_told, store=store)
     return {
         WaveAnnounced: partial(reactions.on_wave_announced, waves=waves),
+        WaveRescheduled: partial(reactions.on_wave_rescheduled, waves=waves),
         WaveClosed: partial(reactions.on_wave_closed, waves=waves),
         WaveVoided: partial(reactions.on_wave_voided, waves=waves),
         SelectedInBatch: partial(reactions.on_selected, store=store, waves=waves),

@@ -191,6 +191,12 @@ SELECT programme, wave, 'announced', opens_at, closes_at, draws_at, seats
 ON CONFLICT (programme, wave) DO UPDATE
    SET opens_at = excluded.opens_at, closes_at = excluded.closes_at, draws_at = excluded.draws_at, seats = excluded.seats;
 
+-- name: wave_reschedule!
+-- Selection owns the times; the newest word counts, and whoever joins looks at them under the gate.
+UPDATE wave
+   SET opens_at = :opens_at, closes_at = :closes_at, draws_at = :draws_at
+ WHERE programme = :programme AND wave = :wave;
+
 -- name: wave_move!
 -- Selection owns the states of a wave and sends them in order; here they are followed, not judged.
 UPDATE wave SET state = :state WHERE programme = :programme AND wave = :wave;
@@ -206,6 +212,24 @@ SELECT count(*)::integer AS count,
        encode(sha256(coalesce(string_agg(uuid_send(application_id), ''::bytea ORDER BY application_id), ''::bytea)), 'hex') AS digest
   FROM application
  WHERE programme = :programme AND wave = :wave AND state = 'applied';
+
+-- name: wave_lanes
+-- The same by partition of the topic `applied`: CRC-32 of the citizen's key modulo their number. `last` counts what was
+-- said of the wave there: each application, and each withdrawal. Before a wave is drawn it has no other states.
+SELECT crc32(convert_to(replace(told.citizen_id::text, '-', ''), 'UTF8')) % :lanes AS lane,
+       (count(*) + count(*) FILTER (WHERE NOT told.stands))::integer AS last,
+       (count(*) FILTER (WHERE told.stands))::integer AS count,
+       encode(sha256(coalesce(string_agg(uuid_send(told.application_id), ''::bytea ORDER BY told.application_id)
+                              FILTER (WHERE told.stands), ''::bytea)), 'hex') AS digest
+  FROM (SELECT citizen_id, application_id, true AS stands
+          FROM application
+         WHERE programme = :programme AND wave = :wave AND state = 'applied'
+        UNION ALL
+        SELECT citizen_id, application_id, false
+          FROM application
+         WHERE programme = :programme AND wave = :wave AND state = 'withdrawn') AS told
+ GROUP BY 1
+ ORDER BY 1;
 
 -- name: wave_close!
 -- In the transaction that counted, under the lock: what is stated is what stands.

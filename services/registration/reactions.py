@@ -6,7 +6,6 @@ from typing import Final
 from libs.events import outbox
 from libs.events.contracts import (
     Event,
-    IntakeClosed,
     MembershipRevoked,
     NotSelected,
     SelectedInBatch,
@@ -14,21 +13,24 @@ from libs.events.contracts import (
     WaveClosed,
     WaveCommitted,
     WaveDrawn,
+    WaveDrawSetAside,
     WaveOpened,
     WavePublished,
+    WaveRescheduled,
     WaveVoided,
 )
 from libs.events.database import Transaction
-from services.registration.domain.timeline import entry_of
+from services.registration.domain.timeline import entry_of, step_name
 from services.registration.store import Store
 from services.registration.store_waves import WaveStep, WaveStore
 
-WaveMoved = WaveOpened | WaveCommitted | WaveDrawn | WavePublished
+WaveMoved = WaveOpened | WaveCommitted | WaveDrawn | WaveDrawSetAside | WavePublished
 
 STATES: Final = {
     WaveOpened: "open",
     WaveCommitted: "committed",
     WaveDrawn: "drawn",
+    WaveDrawSetAside: "closed",
     WavePublished: "published",
 }
 """The state of a wave after an event that only moves it. Announcing, closing and voiding do more."""
@@ -46,13 +48,17 @@ async def on_wave_moved(tx: Transaction, waves: WaveStore, events: Sequence[Wave
     await waves.add_wave_steps(tx, [_step(event) for event in events])
 
 
+async def on_wave_rescheduled(tx: Transaction, waves: WaveStore, events: Sequence[WaveRescheduled]) -> None:
+    """Join by the new times, and tell whoever has joined."""
+    for event in events:
+        await waves.reschedule(tx, event)
+    await waves.add_wave_steps(tx, [_step(event) for event in events])
+
+
 async def on_wave_closed(tx: Transaction, waves: WaveStore, events: Sequence[WaveClosed]) -> None:
     """Close the intake and state what was accepted. The gate is taken first, so nobody is lost between the two."""
     for event in sorted(events, key=lambda event: (event.programme, event.wave)):
-        counted = await waves.close_wave(tx, event.programme, event.wave)
-        if counted:
-            count, digest = counted
-            stated = IntakeClosed(programme=event.programme, wave=event.wave, count=count, digest=digest, at=event.at)
+        if stated := await waves.close_wave(tx, event):
             await outbox.add(tx, [stated])
     await waves.add_wave_steps(tx, [_step(event) for event in events])
 
@@ -87,8 +93,17 @@ async def on_told(tx: Transaction, store: Store, events: Sequence[Event]) -> Non
     await store.add_entries(tx, [entry_of(event) for event in events])
 
 
-def _step(event: WaveMoved | WaveClosed | WaveVoided) -> WaveStep:
-    data = {"programme": event.programme, "wave": event.wave}
-    if isinstance(event, WaveVoided):
-        data["reason"] = event.reason
-    return event.programme, event.wave, event.TYPE, event.at, data
+def _step(event: WaveMoved | WaveClosed | WaveRescheduled | WaveVoided) -> WaveStep:
+    data = event.model_dump(mode="json", include={"programme", "wave", "reason", "closes_at", "draws_at"})
+    return event.programme, event.wave, step_name(event.TYPE, _nth(event)), event.at, data
+
+
+def _nth(event: Event) -> int:
+    """What tells a step from others of its kind of the same wave; most can be taken once."""
+    match event:
+        case WaveCommitted() | WaveDrawn() | WaveDrawSetAside():
+            return event.attempt
+        case WaveRescheduled():
+            return event.change
+        case _:
+            return 1

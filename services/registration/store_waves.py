@@ -4,8 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from libs.events.contracts import MembershipRevoked, NotSelected, SelectedInBatch, WaveAnnounced
+from libs.events.contracts import (
+    IntakeClosed,
+    IntakeLane,
+    MembershipRevoked,
+    NotSelected,
+    SelectedInBatch,
+    WaveAnnounced,
+    WaveClosed,
+    WaveRescheduled,
+)
 from libs.events.database import Transaction
+from libs.events.topics import TOPIC_OF
 from services.registration.domain.application import TRANSITIONS, State
 from services.registration.store import QUERIES
 
@@ -30,17 +40,32 @@ class WaveStore:
     async def move_wave(self, tx: Transaction, programme: str, wave: int, state: str) -> None:
         await QUERIES.wave_move(tx, programme=programme, wave=wave, state=state)
 
-    async def close_wave(self, tx: Transaction, programme: str, wave: int) -> tuple[int, str] | None:
-        """Take the gate, count what came through, and shut it: the count and the digest of the applications that stand.
+    async def reschedule(self, tx: Transaction, event: WaveRescheduled) -> None:
+        await QUERIES.wave_reschedule(
+            tx, programme=event.programme, wave=event.wave, opens_at=event.opens_at, closes_at=event.closes_at,
+            draws_at=event.draws_at,
+        )  # fmt: skip
+
+    async def close_wave(self, tx: Transaction, told: WaveClosed) -> IntakeClosed | None:
+        """Take the gate, count what came through, and shut it: what is then stated of the applications that stand.
 
         None where the wave is unknown or was closed before.
         """
-        state = await QUERIES.wave_lock(tx, programme=programme, wave=wave)
+        wave = {"programme": told.programme, "wave": told.wave}
+        state = await QUERIES.wave_lock(tx, **wave)
         if state not in ("announced", "open"):
             return None
-        counted = await QUERIES.wave_count(tx, programme=programme, wave=wave)
-        await QUERIES.wave_close(tx, programme=programme, wave=wave, count=counted["count"], digest=counted["digest"])
-        return counted["count"], counted["digest"]
+        counted = await QUERIES.wave_count(tx, **wave)
+        lanes = await QUERIES.wave_lanes(tx, **wave, lanes=TOPIC_OF[IntakeClosed.TYPE].partitions)
+        await QUERIES.wave_close(tx, **wave, count=counted["count"], digest=counted["digest"])
+        return IntakeClosed(
+            at=told.at,
+            programme=told.programme,
+            wave=told.wave,
+            count=counted["count"],
+            digest=counted["digest"],
+            lanes=tuple(IntakeLane(**lane) for lane in lanes),
+        )
 
     async def void_wave(self, tx: Transaction, programme: str, wave: int) -> None:
         """Void a wave and every application to it that has no result yet."""

@@ -12,7 +12,7 @@ from libs.events.refusal import Refused
 from services.registration.domain import words
 from services.registration.domain.eligibility import Reason, reasons_against
 from services.registration.domain.identity import UNKNOWN_CITIZEN
-from services.registration.domain.timeline import stage, tell
+from services.registration.domain.timeline import drawn, kind_of, stage, tell
 from services.registration.store import QUERIES, person_of
 from services.registration.vault import Vault
 
@@ -64,7 +64,8 @@ def _next_step(
             return words.CORRECT_IDENTITY
         case "not-found":
             return words.IDENTITY_NOT_FOUND[2:]
-    if "selected" in applications:
+    # An upheld appeal makes a member without an application that was drawn.
+    if "selected" in applications or (row["member"] and "revoked" not in applications):
         return words.FOLLOW_TIMELINE
     if reasons:
         return words.CONTACT
@@ -86,19 +87,20 @@ async def timeline(tx: Transaction, programmes: Programmes, citizen_id: str) -> 
     """Everything that happened to a citizen, newest last, in plain sentences."""
     rows = await QUERIES.timeline_of(tx, citizen=citizen_id, limit=TIMELINE_MAX)
     steps = []
-    for row in sorted(rows, key=lambda row: (row["at"], stage(row["what"]), row["position"])):
-        data = json.loads(row["data"])
-        told = tell(row["what"], row["at"], data, programmes.get(data.get("programme", "")))
+    for row in sorted(rows, key=lambda row: (row["at"], stage(kind_of(row["what"])), row["position"])):
+        data, what = json.loads(row["data"]), kind_of(row["what"])
+        told = tell(what, row["at"], data, programmes.get(data.get("programme", "")))
         steps.append(
             {
                 "at": row["at"],
-                "what": row["what"],
+                "what": what,
                 "wave": data.get("wave"),
                 "id": told.id,
                 "en": told.en,
                 "next_id": told.next_id,
                 "next_en": told.next_en,
                 "deadline": told.deadline,
+                "draw": drawn(what, data),
             }
         )
     return steps

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Path, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,7 +12,9 @@ from libs.events.access import Access, Citizen, Staff
 from libs.events.api import Now, Tx, new_api
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
-from services.selection import bundle, commands, views
+from services.selection import bundle, changes, commands, store_appeals, store_ceremony, store_changes, views, web
+from services.selection.api_appeals import add_appeals
+from services.selection.api_ceremony import add_ceremony
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.quotas import Province
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX, State
@@ -21,10 +23,14 @@ from services.selection.store import Store
 
 WAVES_MAX: Final = 1_000
 DRAWS_MAX: Final = 100
+SEATS_PER_PAGE: Final = 1_000
 
 PROGRAMME_PATTERN: Final = r"^[a-z0-9-]{1,40}$"
 ProgrammeName = Annotated[str, Path(pattern=PROGRAMME_PATTERN)]
 WaveNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+ChangeId = Annotated[int, Path(ge=1, le=2**62)]
+After = Annotated[int, Query(ge=0, le=SEATS_MAX)]
+Attempt = Annotated[int | None, Query(ge=1, le=1_000)]
 
 NOT_PUBLISHED: Final = Refusal(
     "not-published",
@@ -51,16 +57,30 @@ class ProposeBody(BaseModel):
         return self.opens_at, self.closes_at, self.draws_at
 
 
+Reason = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=REASON_CHARACTERS_MIN, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$"
+    ),
+]
+"""Published as it stands: one line of printable text."""
+
+
 class VoidBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    # Published as it stands: one line of printable text.
-    reason: Annotated[
-        str,
-        StringConstraints(
-            strip_whitespace=True, min_length=REASON_CHARACTERS_MIN, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$"
-        ),
-    ]
+    reason: Reason
+
+
+class TimesBody(BaseModel):
+    """Other times for an announced wave; what is left out stays. A time that has passed means: at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    opens_at: AwareDatetime | None = None
+    closes_at: AwareDatetime | None = None
+    draws_at: AwareDatetime | None = None
+    reason: Reason
 
 
 def create_api(
@@ -69,8 +89,12 @@ def create_api(
     """The API; the runtime gives it database and clock."""
     api = new_api("selection", "Waves and draws that anybody can run again.")
     _add_officers(api, store, programmes, provinces, access)
+    _add_changes(api, store, access)
+    add_appeals(api, programmes, access)
+    add_ceremony(api, store, access)
     _add_public(api, store, pools, {place.code: place for place in provinces})
     _add_citizens(api, pools, access)
+    web.add_pages(api, store, programmes, provinces, access)
     return api
 
 
@@ -115,6 +139,42 @@ def _add_officers(
         return {"state": await commands.approve_void(tx, store, programme, wave, checker.person, now)}
 
 
+def _add_changes(api: FastAPI, store: Store, access: Access) -> None:
+    maker_only = Annotated[Staff, Depends(access.staff("maker"))]
+    checker_only = Annotated[Staff, Depends(access.staff("checker"))]
+
+    @api.post(
+        "/v1/waves/{programme}/{wave}/times",
+        status_code=202,
+        tags=["officers"],
+        summary="Ask to open early, to close early or late, or to draw at another time",
+    )
+    async def ask_times(
+        programme: ProgrammeName, wave: WaveNumber, body: TimesBody, tx: Tx, now: Now, maker: maker_only
+    ) -> dict[str, Any]:
+        times = body.opens_at, body.closes_at, body.draws_at
+        change_id = await changes.ask_times(tx, store, programme, wave, times, body.reason, maker.person, now)
+        return {"change_id": change_id}
+
+    @api.post(
+        "/v1/waves/{programme}/{wave}/redraw", status_code=202, tags=["officers"], summary="Ask to draw a wave anew"
+    )
+    async def ask_redraw(
+        programme: ProgrammeName, wave: WaveNumber, body: VoidBody, tx: Tx, now: Now, maker: maker_only
+    ) -> dict[str, Any]:
+        return {"change_id": await changes.ask_redraw(tx, store, programme, wave, body.reason, maker.person, now)}
+
+    @api.post(
+        "/v1/waves/{programme}/{wave}/changes/{change_id}/approval",
+        tags=["officers"],
+        summary="Approve other times or another draw, in public",
+    )
+    async def approve_change(
+        programme: ProgrammeName, wave: WaveNumber, change_id: ChangeId, tx: Tx, now: Now, checker: checker_only
+    ) -> dict[str, Any]:
+        return await changes.approve_change(tx, store, programme, wave, change_id, checker.person, now)
+
+
 def _add_public(api: FastAPI, store: Store, pools: PoolStore, provinces: Mapping[str, Province]) -> None:
     @api.get("/v1/waves", tags=["public"], summary="Every wave")
     async def waves(tx: Tx) -> list[dict[str, Any]]:
@@ -127,7 +187,27 @@ def _add_public(api: FastAPI, store: Store, pools: PoolStore, provinces: Mapping
             raise Refused(UNKNOWN_WAVE)
         wave_id = view["wave_id"]
         quotas, strata = await store.quotas(tx, wave_id), await store.strata(tx, wave_id)
-        return views.wave(view, quotas, strata, await store.sources_of_recycled_seats(tx, wave_id), provinces)
+        told = views.wave(view, quotas, strata, await store.sources_of_recycled_seats(tx, wave_id), provinces)
+        return told | {
+            "changes": views.changes(await store_changes.changes(tx, programme, wave)),
+            "set_aside": views.set_aside(await store_changes.attempts(tx, programme, wave)),
+            "ceremony": views.ceremony(await store_ceremony.officials(tx, wave_id), view),
+            "appeal_seats": [dict(row) for row in await store_appeals.seats_of(tx, wave_id)],
+        }
+
+    @api.get(
+        "/v1/waves/{programme}/{wave}/recycled-seats",
+        tags=["public"],
+        summary="The recycled seats of a wave one by one: where each came from",
+    )
+    async def recycled_seats(
+        programme: ProgrammeName, wave: WaveNumber, tx: Tx, after: After = 0
+    ) -> list[dict[str, Any]]:
+        view = await store.view(tx, programme, wave)
+        if view is None:
+            raise Refused(UNKNOWN_WAVE)
+        rows = await store.recycled_seats(tx, view["wave_id"], after, SEATS_PER_PAGE)
+        return [views.recycled_seat(row, programme) for row in rows]
 
     @api.get(
         "/v1/waves/{programme}/{wave}/bundle",
@@ -135,11 +215,14 @@ def _add_public(api: FastAPI, store: Store, pools: PoolStore, provinces: Mapping
         summary="Everything needed to run the draw again (JSON Lines)",
         response_class=StreamingResponse,
     )
-    async def public_bundle(programme: ProgrammeName, wave: WaveNumber, tx: Tx, request: Request) -> StreamingResponse:
-        view = await store.view(tx, programme, wave)
-        if view is None:
+    async def public_bundle(
+        programme: ProgrammeName, wave: WaveNumber, tx: Tx, request: Request, attempt: Attempt = None
+    ) -> StreamingResponse:
+        now, view = await store.view(tx, programme, wave), await store.view(tx, programme, wave, attempt)
+        if now is None or view is None:
             raise Refused(UNKNOWN_WAVE)
-        if view["state"] != State.PUBLISHED:
+        # A draw that was set aside can be run again too, once the one that counts is out.
+        if now["state"] != State.PUBLISHED or view["drawn_at"] is None:
             raise Refused(NOT_PUBLISHED)
         return StreamingResponse(
             bundle.write(request.app.state.database, pools, view),

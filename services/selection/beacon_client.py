@@ -1,14 +1,21 @@
-"""Asks a drand beacon over HTTP. Nothing it answers is believed before `domain.beacon.check` has verified it."""
+"""Asks a drand beacon over HTTP, at several addresses. Nothing they answer is believed before it has been verified."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
 
-from services.selection.domain.beacon import Chain, Randomness
+from libs.events.logs import get_logger
+from services.selection.domain import beacon
+from services.selection.domain.beacon import BadRandomness, Chain, Randomness
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=3)
 ANSWER_BYTES_MAX: Final = 65_536
+
+log = get_logger()
 
 
 class BeaconUnavailable(Exception):
@@ -16,19 +23,22 @@ class BeaconUnavailable(Exception):
 
 
 class BeaconClient:
-    """Speaks drand's HTTP API. `chain_hash` pins the chain; without it the beacon must have exactly one."""
+    """Speaks drand's HTTP API. Who knows the chain pins it; without `chain` the beacon must have exactly one.
 
-    def __init__(self, base_url: str, chain_hash: str | None = None) -> None:
-        self._base_url, self._chain_hash = base_url.rstrip("/"), chain_hash
+    The addresses are asked in their order until one gives a good answer; each that fails is named in the log.
+    """
+
+    def __init__(self, urls: Sequence[str], chain: Chain | None = None) -> None:
+        self._urls, self._chain = tuple(url.rstrip("/") for url in urls), chain
 
     def session(self) -> "BeaconSession":
         """A session for one errand: `async with client.session() as beacon`."""
-        return BeaconSession(self._base_url, self._chain_hash)
+        return BeaconSession(self._urls, self._chain)
 
 
 class BeaconSession:
-    def __init__(self, base_url: str, chain_hash: str | None) -> None:
-        self._base_url, self._chain_hash = base_url, chain_hash
+    def __init__(self, urls: Sequence[str], chain: Chain | None) -> None:
+        self._urls, self._chain = urls, chain
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(timeout=TIMEOUT)
@@ -40,42 +50,79 @@ class BeaconSession:
         await self._http.close()
 
     async def chain(self) -> Chain:
-        """The chain's own description. Raises BeaconUnavailable."""
-        chain_hash = self._chain_hash or await self._only_chain()
-        match await self._get(f"{chain_hash}/info"):
-            case {"public_key": str(key), "genesis_time": int(genesis), "period": int(period), "schemeID": str(scheme)}:
-                if period < 1:
-                    raise BeaconUnavailable("the beacon describes a chain without a period")
-                return Chain(chain_hash, key, genesis, period, scheme)
-            case _:
-                raise BeaconUnavailable("the beacon does not describe its chain")
+        """The pinned chain, else the only one of the first address that describes it. Raises BeaconUnavailable."""
+        if self._chain:
+            return self._chain
+        for url in self._urls:
+            try:
+                return await self._only_chain(url)
+            except BeaconUnavailable as error:
+                _skip(url, error)
+        raise BeaconUnavailable("no address describes its chain")
 
     async def latest(self, chain: Chain) -> int:
-        """The number of the newest round; 0 before the first. Raises BeaconUnavailable."""
-        answer = await self._get(f"{chain.chain_hash}/public/latest", none_when=425)
-        return 0 if answer is None else _round(answer).number
+        """The newest round that any address has shown; 0 before the first. Raises BeaconUnavailable when all fail."""
+        shown = await asyncio.gather(*(self._latest(url, chain) for url in self._urls))
+        known = [number for number in shown if number is not None]
+        if not known:
+            raise BeaconUnavailable("no address tells its latest round")
+        return max(known)
 
-    async def round(self, chain: Chain, number: int) -> Randomness:
-        """One round as the beacon tells it, unchecked. Raises BeaconUnavailable, also while it is not out."""
-        return _round(await self._get(f"{chain.chain_hash}/public/{number}"))
+    async def round(self, chain: Chain, number: int) -> tuple[Randomness, bytes]:
+        """One round as told, and its verified randomness, from the first address that tells it rightly.
 
-    async def _only_chain(self) -> str:
-        match await self._get("chains"):
+        Raises BadRandomness when some address answered and none was right, BeaconUnavailable when none answered.
+        """
+        wrong: BadRandomness | None = None
+        async for url, told in self._rounds(chain, number):
+            try:
+                return told, await asyncio.to_thread(beacon.check, chain, number, told)
+            except BadRandomness as error:
+                _skip(url, error)
+                wrong = error
+        raise wrong or BeaconUnavailable(f"no address tells round {number}")
+
+    async def _rounds(self, chain: Chain, number: int) -> AsyncIterator[tuple[str, Randomness]]:
+        for url in self._urls:
+            try:
+                yield url, _round(await self._get(url, f"{chain.chain_hash}/public/{number}"))
+            except BeaconUnavailable as error:
+                _skip(url, error)
+
+    async def _latest(self, url: str, chain: Chain) -> int | None:
+        try:
+            answer = await self._get(url, f"{chain.chain_hash}/public/latest", none_when=425)
+            return 0 if answer is None else _round(answer).number
+        except BeaconUnavailable as error:
+            _skip(url, error)
+            return None
+
+    async def _only_chain(self, url: str) -> Chain:
+        match await self._get(url, "chains"):
             case [str(chain_hash)] if chain_hash.isalnum():
-                return chain_hash
+                pass
             case _:
                 raise BeaconUnavailable(
                     "the beacon has more than one chain; set GELOMBANG_BEACON_CHAIN to the one to use"
                 )
-
-    async def _get(self, path: str, none_when: int | None = None) -> Any:
         try:
-            async with self._http.get(f"{self._base_url}/{path}", allow_redirects=False) as answer:
+            return beacon.parse_chain({"hash": chain_hash} | dict(await self._get(url, f"{chain_hash}/info")))
+        except (TypeError, ValueError) as error:
+            raise BeaconUnavailable(f"the beacon does not describe its chain: {error}") from None
+
+    async def _get(self, url: str, path: str, none_when: int | None = None) -> Any:
+        try:
+            async with self._http.get(f"{url}/{path}", allow_redirects=False) as answer:
                 if answer.status == none_when:
                     return None
                 if answer.status != 200:
                     raise BeaconUnavailable(f"{path}: the beacon answers {answer.status}")
-                return await answer.json(content_type=None)
+                data = bytearray()
+                async for chunk in answer.content.iter_chunked(4_096):
+                    data += chunk
+                    if len(data) > ANSWER_BYTES_MAX:
+                        raise BeaconUnavailable(f"{path}: the answer is too long")
+                return json.loads(data)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise BeaconUnavailable(f"{path}: {type(error).__name__}") from None
 
@@ -86,3 +133,7 @@ def _round(answer: Any) -> Randomness:
             return Randomness(number, signature, randomness)
         case _:
             raise BeaconUnavailable("the beacon's answer is not a round")
+
+
+def _skip(url: str, error: Exception) -> None:
+    log.warning("an address of the beacon was passed over", address=url, reason=str(error))

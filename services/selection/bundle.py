@@ -27,7 +27,15 @@ def header(view: Mapping[str, Any]) -> dict[str, Any]:
         },
         "seed": view["seed"].hex(),
         "winners": view["winners"],
+        **_reveals(view),
     }
+
+
+def _reveals(view: Mapping[str, Any]) -> dict[str, str]:
+    """What a ceremony adds: the closed list, as the one string that was signed."""
+    if view["reveals"] is None:
+        return {}
+    return {"reveals": view["reveals"], "reveals_signature": view["reveals_signature"].hex()}
 
 
 def lines(values: Iterable[Any]) -> bytes:

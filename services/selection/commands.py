@@ -9,6 +9,7 @@ from libs.events.contracts import Event, Quota, WaveAnnounced, WaveClosed, WaveO
 from libs.events.database import Transaction
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
+from services.selection import store_appeals
 from services.selection.domain import quotas, wave
 from services.selection.domain.quotas import Province, Stratum
 from services.selection.domain.wave import State, Step
@@ -57,9 +58,9 @@ async def propose(
     rules = programmes.get(programme)
     if rules is None:
         raise Refused(UNKNOWN_PROGRAMME)
-    proposal = _must(wave.propose(rules, number, seats, recycle, times))
+    proposal = must(wave.propose(rules, number, seats, recycle, times))
     before = await store.lock(tx, programme, number)
-    _must(wave.move(before.state if before else None, Step.PROPOSE))
+    must(wave.move(before.state if before else None, Step.PROPOSE))
     wave_id = await store.propose(tx, proposal, person, now)
     if wave_id is None:
         # Another request has made and another person approved this very wave since we looked.
@@ -69,14 +70,18 @@ async def propose(
     split = quotas.add(quotas.split(proposal.seats, provinces, rules.draw.priority_percent), recycled)
     if not sum(split.values()):
         raise Refused(NO_SEATS)
-    await store.set_quotas(tx, wave_id, split, recycled)
+    # Seats of upheld appeals leave the quota before it is announced: the draw gives the rest.
+    await store_appeals.release_seats(tx, wave_id)
+    appealed = await store_appeals.claim_seats(tx, programme, number, wave_id, split)
+    split = quotas.without(split, appealed)
+    await store.set_quotas(tx, wave_id, split, recycled, appealed)
     return split
 
 
 async def approve(tx: Transaction, store: Store, programme: str, number: int, person: str, now: datetime) -> State:
     """Announce a proposed wave to everybody. Raises Refused."""
-    found = await _lock(tx, store, programme, number)
-    state = _must(wave.approve(found.state, found.maker_person, person, found.times.closes_at, now))
+    found = await lock(tx, store, programme, number)
+    state = must(wave.approve(found.state, found.maker_person, person, found.times.closes_at, now))
     await store.approve(tx, found.wave_id, state, person, now)
     split = await store.quotas(tx, found.wave_id)
     await outbox.add(
@@ -104,16 +109,16 @@ async def ask_void(
     tx: Transaction, store: Store, programme: str, number: int, reason: str, person: str, now: datetime
 ) -> State:
     """Ask for a wave to be given up; it goes on until another person has agreed. Raises Refused."""
-    found = await _lock(tx, store, programme, number)
-    _must(wave.void(found.state, found.results_sent))
+    found = await lock(tx, store, programme, number)
+    must(wave.void(found.state, found.results_sent))
     await store.ask_void(tx, found.wave_id, reason, person, now)
     return found.state
 
 
 async def approve_void(tx: Transaction, store: Store, programme: str, number: int, person: str, now: datetime) -> State:
     """Give a wave up, in public and for a reason. Raises Refused."""
-    found = await _lock(tx, store, programme, number)
-    state = _must(wave.void(found.state, found.results_sent))
+    found = await lock(tx, store, programme, number)
+    state = must(wave.void(found.state, found.results_sent))
     if found.void_reason is None:
         raise Refused(NO_VOID_ASKED)
     if found.void_maker_person == person:
@@ -131,20 +136,21 @@ async def open_and_close(*, tx: Transaction, now: datetime, store: Store) -> int
     events: list[Event] = []
     for wave_id, programme, number, state in due:
         step, kind = (Step.OPEN, WaveOpened) if state is State.ANNOUNCED else (Step.CLOSE, WaveClosed)
-        await store.set_state(tx, wave_id, _must(wave.move(state, step)))
+        await store.set_state(tx, wave_id, must(wave.move(state, step)))
         events.append(kind(at=now, programme=programme, wave=number))
     await outbox.add(tx, events)
     return len(due)
 
 
-async def _lock(tx: Transaction, store: Store, programme: str, number: int) -> Wave:
+async def lock(tx: Transaction, store: Store, programme: str, number: int) -> Wave:
+    """The wave, which takes no step until the transaction ends. Raises Refused."""
     found = await store.lock(tx, programme, number)
     if found is None:
         raise Refused(UNKNOWN_WAVE)
     return found
 
 
-def _must(decided: T | Refusal) -> T:
+def must(decided: T | Refusal) -> T:
     """What was decided, or Refused raised."""
     if isinstance(decided, Refusal):
         raise Refused(decided)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from libs.events import outbox
 from libs.events.clock import Clock
@@ -19,14 +19,18 @@ from libs.events.database import Database, Transaction
 from libs.events.logs import get_logger
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal
+from services.selection import store_appeals, store_ceremony
 from services.selection.beacon_client import BeaconClient, BeaconUnavailable
-from services.selection.domain import beacon, commitment, draw, merkle, pool, tickets, wave
+from services.selection.domain import beacon, ceremony, commitment, draw, merkle, pool, tickets, wave
 from services.selection.domain.beacon import Randomness
 from services.selection.domain.commitment import ALGORITHM, Commitment
 from services.selection.domain.wave import State, Step
 from services.selection.pool_store import Drawn, PoolStore
 from services.selection.signing import Signer
 from services.selection.store import Intake, Store, Wave
+
+INCOMPLETE: Final = frozenset({"applications-missing", "applications-too-many"})
+"""Reasons to wait that are cleared up partition by partition."""
 
 log = get_logger()
 
@@ -64,7 +68,8 @@ async def commit_one(machine: Machine, database: Database, now: datetime) -> int
             seen = await machine.store.standing(tx, found.wave_id)
             reason = await _not_yet(machine, tx, intake, seen)
             if reason:
-                await machine.store.wait(tx, found.wave_id, reason, seen)
+                lanes = await machine.store.lanes_apart(tx, found.wave_id) if reason in INCOMPLETE else []
+                await machine.store.wait(tx, found.wave_id, reason, seen, lanes)
         if intake and not reason and await _commit(machine, database, found, intake):
             return 1
     return 0
@@ -91,14 +96,16 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
         return await _wait(machine, database, found, "beacon-silent", error)
     async with database.connection() as tx:
         draws_before = await machine.pools.draws_so_far(tx)
+        officials = await store_ceremony.officials(tx, found.wave_id)
     applications = await machine.pools.applications(
         database, found.wave_id, found.programme, rules.eligibility.once_per_lifetime
     )
     prepared = await asyncio.to_thread(_prepare, applications, rules, intake)
     if prepared is None:
-        return await _wait(machine, database, found, "applications-differ", None)
+        return await _differ(machine, database, found, intake)
     committed_at = machine.clock.now()
-    number = beacon.announced_round(chain, committed_at, found.times.draws_at)
+    planned = ceremony.plan(officials, committed_at, found.times.draws_at)
+    number = beacon.announced_round(chain, committed_at, ceremony.earliest_round(planned, found.times.draws_at))
     try:
         beacon.check_not_out(chain, number, committed_at, latest)
     except beacon.BadRandomness as error:
@@ -109,6 +116,7 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
         # Somebody else may have moved the wave, or won elsewhere, while the tree was hashed: then begin again.
         if (
             locked is None
+            or (locked.wave_id, locked.times) != (found.wave_id, found.times)
             or isinstance(state := wave.move(locked.state, Step.COMMIT), Refusal)
             or await machine.pools.draws_so_far(tx) != draws_before
             or await machine.store.standing(tx, found.wave_id) != intake.count
@@ -130,6 +138,7 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
             draws_at=found.times.draws_at,
             committed_at=committed_at,
             signing_key=machine.signer.public_key,
+            ceremony=planned,
         )
         await _write_commitment(machine, tx, found, state, prepared, promise)
     log.info("a pool was committed to", programme=found.programme, wave=found.number, pool=promise.pool_count)
@@ -144,10 +153,13 @@ async def _write_commitment(
         tx, found.wave_id, state, prepared.frozen, prepared.salts, prepared.levels, promise, canonical,
         machine.signer.sign(canonical), promise.chain.time_of(promise.beacon_round),
     )  # fmt: skip
+    if promise.ceremony:
+        await store_ceremony.set_deadline(tx, found.wave_id, promise.ceremony.reveal_until)
     event = WaveCommitted(
         at=promise.committed_at,
         programme=found.programme,
         wave=found.number,
+        attempt=found.attempt,
         algorithm=ALGORITHM,
         pool_count=promise.pool_count,
         root=promise.root.hex(),
@@ -173,11 +185,13 @@ async def draw_one(machine: Machine, database: Database, now: datetime) -> int:
         if found.draw_due_at is None or found.draw_due_at > now or found.commitment is None:
             continue
         document = json.loads(found.commitment)
+        if ceremony.is_ceremony(document) and found.reveals is None:
+            await _wait(machine, database, found, "reveals-too-late", None)
+            continue
         chain, number = commitment.chain_of(document)
         try:
             async with machine.beacon.session() as source:
-                told = await source.round(chain, number)
-            randomness = await asyncio.to_thread(beacon.check, chain, number, told)
+                told, randomness = await source.round(chain, number)
         except BeaconUnavailable as error:
             await _wait(machine, database, found, "beacon-silent", error)
             continue
@@ -197,18 +211,29 @@ async def _draw(
 ) -> bool:
     root = commitment.root_of(document)
     entries, salts = await machine.pools.pool(database, found.wave_id, document["pool"]["count"])
-    seed = tickets.seed_of(root, randomness)
+    seed = (
+        ceremony.seed_of(root, randomness, document, json.loads(found.reveals))
+        if found.reveals
+        else tickets.seed_of(root, randomness)
+    )
     outcome = await asyncio.to_thread(_run, entries, salts, document, seed)
     drawn = Drawn(bytes.fromhex(told.signature), randomness, seed, machine.clock.now())
     async with database.transaction() as tx:
         await machine.pools.one_at_a_time(tx)
         locked = await machine.store.lock(tx, found.programme, found.number)
-        if locked is None or isinstance(state := wave.move(locked.state, Step.DRAW), Refusal):
+        # Meanwhile officers may have set this attempt aside, and another one may wait in its place.
+        if (
+            locked is None
+            or locked.wave_id != found.wave_id
+            or isinstance(state := wave.move(locked.state, Step.DRAW), Refusal)
+        ):
             return False
         await machine.pools.draw(tx, found.wave_id, state, outcome, drawn)
+        await store_appeals.add_members(tx, found.wave_id)
         event = WaveDrawn(
-            at=drawn.at, programme=found.programme, wave=found.number, seed=seed.hex(), winners=outcome.winners
-        )
+            at=drawn.at, programme=found.programme, wave=found.number, attempt=found.attempt, seed=seed.hex(),
+            winners=outcome.winners,
+        )  # fmt: skip
         await outbox.add(tx, [event])
     log.info("a wave was drawn", programme=found.programme, wave=found.number, winners=outcome.winners)
     return True
@@ -227,6 +252,21 @@ def _run(entries: pool.Pool, salts: bytes, document: Mapping[str, Any], seed: by
 async def _in_state(machine: Machine, database: Database, state: State) -> list[Wave]:
     async with database.connection() as tx:
         return await machine.store.in_state(tx, state)
+
+
+async def _differ(machine: Machine, database: Database, found: Wave, intake: Intake) -> bool:
+    """As many applications as were stated, but others: say which partitions do not agree."""
+    async with database.transaction() as tx:
+        lanes = await machine.store.lanes_apart(tx, found.wave_id)
+        await machine.store.wait(tx, found.wave_id, "applications-differ", intake.count, lanes)
+    log.warning(
+        "a wave waits",
+        programme=found.programme,
+        wave=found.number,
+        reason="applications-differ",
+        lanes=[apart.lane for apart in lanes],
+    )
+    return False
 
 
 async def _wait(machine: Machine, database: Database, found: Wave, reason: str, error: Exception | None) -> bool:

@@ -5,6 +5,7 @@ from functools import partial
 
 from libs.events.database import Database
 from libs.events.jobs import Errand, Every, Job
+from services.selection.ceremony import close_reveals
 from services.selection.commands import open_and_close
 from services.selection.draws import Machine, commit_one, draw_one
 from services.selection.publishing import publish_some
@@ -12,6 +13,8 @@ from services.selection.publishing import publish_some
 
 async def run_draws(*, database: Database, now: datetime, machine: Machine) -> int:
     """Take one step of one wave that is due; 0 when none is. One errand for all stages: they never run side by side."""
+    if closed := await close_reveals(machine.store, machine.signer, database, now):
+        return closed
     for stage in (publish_some, draw_one, commit_one):
         if done := await stage(machine, database, now):
             return done

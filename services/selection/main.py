@@ -34,7 +34,7 @@ def service(settings: Settings | None = None) -> Service:
         store=store,
         pools=pools,
         programmes=programmes,
-        beacon=BeaconClient(settings.beacon_url, settings.beacon_chain),
+        beacon=BeaconClient(settings.beacon_urls, settings.beacon_chain),
         signer=load_signer(settings.draw_key_file),
         clock=clock,
     )

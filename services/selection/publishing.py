@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from libs.events import outbox
 from libs.events.contracts import Event, NotSelected, SelectedInBatch, WavePublished
-from libs.events.database import Database
+from libs.events.database import Database, Transaction
 from libs.events.logs import get_logger
 from libs.events.refusal import Refusal
-from services.selection.domain import wave
+from services.selection import store_appeals
+from services.selection.domain import tickets, wave
 from services.selection.domain.wave import State, Step
 from services.selection.draws import Machine, PoolChanged
+from services.selection.store import Wave
 
 RESULTS_PER_PAGE: Final = 2_000
 """Making and encoding the events of a page holds up the event loop for some 50 ms."""
@@ -46,6 +48,7 @@ async def publish_some(machine: Machine, database: Database, now: datetime, page
             if announced - not_selected != found.winners:
                 raise PoolChanged("the results that were told are not the results that were drawn")
             await machine.pools.publish(tx, found.wave_id, state, now)
+            await outbox.add(tx, await _appeal_seats(tx, found, now))
             ended = WavePublished(
                 at=now,
                 programme=found.programme,
@@ -57,6 +60,16 @@ async def publish_some(machine: Machine, database: Database, now: datetime, page
         log.info("a wave was published", programme=found.programme, wave=found.number, results=announced)
         return len(rows) + 1
     return 0
+
+
+async def _appeal_seats(tx: Transaction, found: Wave, now: datetime) -> list[Event]:
+    """What is told to those whose upheld appeals took a seat of this wave; they are few."""
+    rows = await store_appeals.given(tx, found.wave_id)
+    numbers = tickets.tickets_of(found.seed or b"", [bytes.fromhex(row["application_id"]) for row in rows])
+    return [
+        SelectedInBatch(**row, at=now, programme=found.programme, wave=found.number, ticket=ticket.hex())
+        for row, ticket in zip(rows, numbers, strict=True)
+    ]
 
 
 def result_event(row: Mapping[str, Any], programme: str, number: int, now: datetime) -> Event:

@@ -2,18 +2,18 @@
 
 -- name: wave_for_update^
 -- Whoever moves a wave locks it first, so two steps can never be taken from the same state.
-SELECT wave_id, programme, wave, state, seats, recycle, opens_at, closes_at, draws_at, maker_person, approver_person,
-       commitment, root, pool_count, beacon_round, draw_due_at, seed, winners, announced_up_to, announced, not_selected,
-       void_reason, void_maker_person
+SELECT wave_id, programme, wave, attempt, state, seats, recycle, opens_at, closes_at, draws_at, maker_person,
+       approver_person, commitment, root, pool_count, beacon_round, draw_due_at, seed, winners, announced_up_to, announced,
+       not_selected, void_reason, void_maker_person, reveal_until, reveals
   FROM wave
- WHERE programme = :programme AND wave = :wave
+ WHERE programme = :programme AND wave = :wave AND current
    FOR UPDATE;
 
 -- name: waves_in_state
 -- Waves that may have to move, the earliest draw first. Served by the partial index over living waves.
-SELECT wave_id, programme, wave, state, seats, recycle, opens_at, closes_at, draws_at, maker_person, approver_person,
-       commitment, root, pool_count, beacon_round, draw_due_at, seed, winners, announced_up_to, announced, not_selected,
-       void_reason, void_maker_person
+SELECT wave_id, programme, wave, attempt, state, seats, recycle, opens_at, closes_at, draws_at, maker_person,
+       approver_person, commitment, root, pool_count, beacon_round, draw_due_at, seed, winners, announced_up_to, announced,
+       not_selected, void_reason, void_maker_person, reveal_until, reveals
   FROM wave
  WHERE state = :state AND state NOT IN ('published', 'voided')
  ORDER BY draws_at, wave_id;
@@ -32,7 +32,7 @@ SELECT wave_id, programme, wave, state
 -- and returns nothing otherwise.
 INSERT INTO wave (programme, wave, state, seats, recycle, opens_at, closes_at, draws_at, maker_person, proposed_at)
 VALUES (:programme, :wave, 'proposed', :seats, :recycle, :opens_at, :closes_at, :draws_at, :maker_person, :now)
-    ON CONFLICT (programme, wave) DO UPDATE
+    ON CONFLICT (programme, wave) WHERE current DO UPDATE
    SET seats = excluded.seats, recycle = excluded.recycle, opens_at = excluded.opens_at,
        closes_at = excluded.closes_at, draws_at = excluded.draws_at, maker_person = excluded.maker_person,
        proposed_at = excluded.proposed_at
@@ -46,10 +46,10 @@ DELETE FROM quota q
  WHERE q.wave_id = :wave_id AND w.wave_id = q.wave_id AND w.state = 'proposed';
 
 -- name: quotas_add!
-INSERT INTO quota (wave_id, province, tier, seats, recycled)
-SELECT :wave_id, told.province, told.tier, told.seats, told.recycled
-  FROM unnest(:provinces::text[], :tiers::text[], :seats::integer[], :recycled::integer[])
-    AS told (province, tier, seats, recycled);
+INSERT INTO quota (wave_id, province, tier, seats, recycled, appealed)
+SELECT :wave_id, told.province, told.tier, told.seats, told.recycled, told.appealed
+  FROM unnest(:provinces::text[], :tiers::text[], :seats::integer[], :recycled::integer[], :appealed::integer[])
+    AS told (province, tier, seats, recycled, appealed);
 
 -- name: quotas_of
 SELECT province, tier, seats, recycled
@@ -96,9 +96,105 @@ UPDATE wave
 -- name: wave_waits!
 -- Says why a wave does not go on. Nothing is written while the reason stays the same, so waiting costs no row versions.
 UPDATE wave
-   SET waiting = :waiting, applications_seen = :applications_seen
+   SET waiting = :waiting, applications_seen = :applications_seen, lanes_missing = :lanes::smallint[]
  WHERE wave_id = :wave_id
-   AND (waiting, applications_seen) IS DISTINCT FROM (:waiting::text, :applications_seen::integer);
+   AND (waiting, applications_seen, lanes_missing)
+       IS DISTINCT FROM (:waiting::text, :applications_seen::integer, :lanes::smallint[]);
+
+-- name: change_drop!
+-- What waits gives way to a newer request, which has a number of its own.
+DELETE FROM wave_change
+ WHERE wave_id = :wave_id AND decided_at IS NULL;
+
+-- name: change_ask$
+INSERT INTO wave_change (wave_id, step, opens_at, closes_at, draws_at, reason, maker_person, asked_at)
+VALUES (:wave_id, :step, :opens_at, :closes_at, :draws_at, :reason, :person, :now)
+RETURNING change_id;
+
+-- name: change_waiting^
+-- Whoever decides has locked the wave.
+SELECT change_id, step, opens_at, closes_at, draws_at, reason, maker_person
+  FROM wave_change
+ WHERE wave_id = :wave_id AND decided_at IS NULL;
+
+-- name: change_decide!
+UPDATE wave_change
+   SET checker_person = :person, decided_at = :now
+ WHERE change_id = :change_id;
+
+-- name: changes_of
+-- Every change of a wave, over all its attempts, the first one first; a pending one is the last.
+SELECT c.change_id, c.step, c.opens_at, c.closes_at, c.draws_at, c.reason, c.asked_at, c.decided_at
+  FROM wave_change c
+  JOIN wave w ON w.wave_id = c.wave_id
+ WHERE w.programme = :programme AND w.wave = :wave
+ ORDER BY c.change_id;
+
+-- name: wave_times!
+UPDATE wave
+   SET opens_at = :opens_at, closes_at = :closes_at, draws_at = :draws_at
+ WHERE wave_id = :wave_id;
+
+-- name: wave_set_aside!
+-- The attempt that is given up; its commitment and its results stay with it.
+UPDATE wave
+   SET state = 'voided', current = false, void_reason = :reason, void_maker_person = :maker_person,
+       void_asked_at = :now, void_approver_person = :person, voided_at = :now
+ WHERE wave_id = :wave_id;
+
+-- name: wave_again$
+-- The next attempt begins where the intake was closed.
+INSERT INTO wave (programme, wave, attempt, state, seats, recycle, opens_at, closes_at, draws_at, maker_person, proposed_at,
+                  approver_person, approved_at)
+SELECT programme, wave, attempt + 1, :state, seats, recycle, opens_at, closes_at, draws_at, maker_person, proposed_at,
+       approver_person, approved_at
+  FROM wave
+ WHERE wave_id = :wave_id
+RETURNING wave_id;
+
+-- name: quotas_again!
+INSERT INTO quota (wave_id, province, tier, seats, recycled, appealed)
+SELECT :again::integer, province, tier, seats, recycled, appealed
+  FROM quota
+ WHERE wave_id = :wave_id;
+
+-- name: intake_again!
+INSERT INTO intake (wave_id, count, digest, stated_at)
+SELECT :again::integer, count, digest, stated_at
+  FROM intake
+ WHERE wave_id = :wave_id;
+
+-- name: intake_lanes_again!
+INSERT INTO intake_lane (wave_id, lane, last, count, digest)
+SELECT :again::integer, lane, last, count, digest
+  FROM intake_lane
+ WHERE wave_id = :wave_id;
+
+-- name: applications_again!
+-- In key order, withdrawn ones too: the statement of the intake counts them.
+INSERT INTO application (wave_id, application_id, citizen_id, household_id, province, tier, exclusions, applied_at,
+                         withdrawn_at)
+SELECT :again::integer, application_id, citizen_id, household_id, province, tier, exclusions, applied_at, withdrawn_at
+  FROM application
+ WHERE wave_id = :wave_id
+ ORDER BY application_id;
+
+-- name: freed_seats_again!
+UPDATE freed_seat
+   SET used_by_wave_id = :again
+ WHERE used_by_wave_id = :wave_id;
+
+-- name: appeal_seats_again!
+UPDATE appeal
+   SET used_by_wave_id = :again
+ WHERE used_by_wave_id = :wave_id;
+
+-- name: attempts_of
+-- The attempts of a wave that were set aside, the first one first.
+SELECT attempt, root, pool_count, committed_at, beacon_round, seed, drawn_at, void_reason, voided_at
+  FROM wave
+ WHERE programme = :programme AND wave = :wave AND NOT current
+ ORDER BY attempt;
 
 -- name: void_ask!
 UPDATE wave
@@ -120,7 +216,7 @@ DELETE FROM member
 SELECT w.wave_id, w.programme, w.wave, w.state
   FROM wave w
   JOIN unnest(:programmes::text[], :waves::integer[]) AS told (programme, wave)
-    ON w.programme = told.programme AND w.wave = told.wave
+    ON w.programme = told.programme AND w.wave = told.wave AND w.current
  ORDER BY w.wave_id
    FOR SHARE OF w;
 
@@ -153,6 +249,32 @@ SELECT told.wave_id, told.count, told.digest, told.stated_at
     AS told (wave_id, count, digest, stated_at)
  ORDER BY told.wave_id
     ON CONFLICT (wave_id) DO NOTHING;
+
+-- name: intake_lanes_add!
+-- With the intake, in one transaction; a repeat changes nothing.
+INSERT INTO intake_lane (wave_id, lane, last, count, digest)
+SELECT told.wave_id, told.lane, told.last, told.count, told.digest
+  FROM unnest(:wave_ids::integer[], :lanes::smallint[], :lasts::integer[], :counts::integer[], :digests::bytea[])
+    AS told (wave_id, lane, last, count, digest)
+ ORDER BY told.wave_id, told.lane
+    ON CONFLICT (wave_id, lane) DO NOTHING;
+
+-- name: lanes_apart
+-- The partitions in which what has arrived is not what registration has stated. The partition of a citizen is the bus's
+-- rule: CRC-32 of the key modulo the number of partitions. Asked only while a wave waits, or its digest disagrees.
+SELECT coalesce(stated.lane, arrived.lane)::smallint AS lane, coalesce(stated.last, 0) AS stated_last,
+       coalesce(arrived.last, 0) AS arrived_last
+  FROM (SELECT lane, last, count, digest FROM intake_lane WHERE wave_id = :wave_id) AS stated
+  FULL JOIN (SELECT crc32(convert_to(replace(citizen_id::text, '-', ''), 'UTF8')) % :lanes AS lane,
+                    (count(*) + count(withdrawn_at))::integer AS last,
+                    (count(*) - count(withdrawn_at))::integer AS count,
+                    sha256(coalesce(string_agg(uuid_send(application_id), ''::bytea ORDER BY application_id)
+                                    FILTER (WHERE withdrawn_at IS NULL), ''::bytea)) AS digest
+               FROM application
+              WHERE wave_id = :wave_id
+              GROUP BY 1) AS arrived ON arrived.lane = stated.lane
+ WHERE (stated.last, stated.count, stated.digest) IS DISTINCT FROM (arrived.last, arrived.count, arrived.digest)
+ ORDER BY lane;
 
 -- name: intake_of^
 SELECT count, digest
@@ -199,7 +321,9 @@ SELECT pg_advisory_xact_lock(hashtext('selection.draws'));
 SELECT uuid_send(a.application_id) AS application_id, uuid_send(a.household_id) AS household_id, a.province, a.tier,
        a.exclusions,
        EXISTS (SELECT FROM member m
-                WHERE m.citizen_id = a.citizen_id AND (:once_per_lifetime OR m.programme = :programme)) AS is_member,
+                WHERE m.citizen_id = a.citizen_id AND (:once_per_lifetime OR m.programme = :programme))
+       OR EXISTS (SELECT FROM appeal s  -- a seat of this very wave is theirs already
+                   WHERE s.citizen_id = a.citizen_id AND s.used_by_wave_id = :wave_id) AS is_member,
        (SELECT count(*)::integer FROM member h
          WHERE h.household_id = a.household_id AND h.programme = :programme AND h.revoked_at IS NULL) AS household_members
   FROM application a
@@ -290,19 +414,22 @@ UPDATE wave
 
 -- name: wave_view^
 -- Everything the public may know about a wave.
-SELECT w.wave_id, w.programme, w.wave, w.state, w.seats, w.recycle, w.opens_at, w.closes_at, w.draws_at, w.proposed_at,
-       w.approved_at, w.waiting, w.applications_seen, w.commitment, w.signature, w.root, w.pool_count, w.beacon_round,
-       w.draw_due_at, w.committed_at, w.beacon_signature, w.randomness, w.seed, w.winners, w.drawn_at, w.not_selected,
-       w.published_at, w.void_reason, w.void_asked_at, w.voided_at, i.count AS intake_count
+SELECT w.wave_id, w.programme, w.wave, w.attempt, w.state, w.seats, w.recycle, w.opens_at, w.closes_at, w.draws_at,
+       w.proposed_at, w.approved_at, w.waiting, w.applications_seen, w.lanes_missing, w.commitment, w.signature, w.root,
+       w.pool_count, w.beacon_round, w.draw_due_at, w.committed_at, w.beacon_signature, w.randomness, w.seed, w.winners, w.drawn_at, w.not_selected,
+       w.published_at, w.void_reason, w.void_asked_at, w.voided_at, w.reveal_until, w.reveals, w.reveals_signature,
+       i.count AS intake_count
   FROM wave w
   LEFT JOIN intake i ON i.wave_id = w.wave_id
- WHERE w.programme = :programme AND w.wave = :wave;
+ WHERE w.programme = :programme AND w.wave = :wave
+   AND (w.attempt = :attempt OR (:attempt::integer IS NULL AND w.current));
 
 -- name: waves_list
 SELECT w.programme, w.wave, w.state, w.seats, w.opens_at, w.closes_at, w.draws_at, w.pool_count, w.winners,
        w.not_selected, w.waiting,
        (SELECT coalesce(sum(q.recycled), 0)::integer FROM quota q WHERE q.wave_id = w.wave_id) AS recycled_seats
   FROM wave w
+ WHERE w.current
  ORDER BY w.programme, w.wave
  LIMIT :limit;
 
@@ -315,9 +442,23 @@ SELECT w.wave AS from_wave, f.province, f.tier, count(*)::integer AS seats
  GROUP BY w.wave, f.province, f.tier
  ORDER BY w.wave, f.province, f.tier;
 
+-- name: recycled_seats
+-- Each recycled seat of a wave, numbered in the order in which they were freed. What a wave has claimed does not change
+-- once it is announced, so the numbers stay.
+SELECT freed.number, freed.from_wave, freed.application_id, freed.province, freed.tier, freed.reason, freed.freed_at
+  FROM (SELECT row_number() OVER (ORDER BY f.freed_at, f.citizen_id) AS number, w.wave AS from_wave, m.application_id,
+               f.province, f.tier, f.reason, f.freed_at
+          FROM freed_seat f
+          JOIN wave w ON w.wave_id = f.from_wave_id
+          JOIN member m ON m.citizen_id = f.citizen_id AND m.programme = f.programme
+         WHERE f.used_by_wave_id = :wave_id) AS freed
+ WHERE freed.number > :after
+ ORDER BY freed.number
+ LIMIT :limit;
+
 -- name: draws_of_citizen
 -- A citizen's standing applications, the newest wave first, each with its place in the pool and its result.
-SELECT w.wave_id, w.programme, w.wave, w.state, w.commitment, w.signature, w.root, w.pool_count, w.randomness, w.seed,
+SELECT w.wave_id, w.programme, w.wave, w.attempt, w.state, w.commitment, w.signature, w.root, w.pool_count, w.randomness, w.seed,
        a.application_id, a.province, a.tier, e.reason AS excluded, p.leaf, p.household_group, p.places, p.salt,
        r.ticket, r.rank, r.seat_province, r.seat_tier, s.applicants, s.cutoff
   FROM application a
@@ -351,3 +492,171 @@ SELECT leaf, rank, seat_province, seat_tier
   FROM draw_result
  WHERE wave_id = :wave_id AND leaf >= :first AND leaf < :last AND seat_province IS NOT NULL
  ORDER BY leaf;
+
+-- name: entry_shown^
+-- What became of one application, for whoever knows its number. Every join is by key.
+SELECT a.province, a.tier, p.leaf, r.ticket, r.rank, r.seat_province, r.seat_tier, s.applicants, s.cutoff
+  FROM application a
+  LEFT JOIN pool_entry p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
+  LEFT JOIN draw_result r ON r.wave_id = p.wave_id AND r.leaf = p.leaf
+  LEFT JOIN stratum_result s ON s.wave_id = a.wave_id AND s.province = a.province AND s.tier = a.tier
+ WHERE a.wave_id = :wave_id AND a.application_id = :application_id AND a.withdrawn_at IS NULL;
+
+-- name: winners_shown
+-- The next winners' numbers from one number on. Leaves ascend with ids, so the first leaf is found by the unique key and
+-- the page is one range of the results.
+SELECT uuid_send(p.application_id) AS application_id
+  FROM draw_result r
+  JOIN pool_entry p ON p.wave_id = r.wave_id AND p.leaf = r.leaf
+ WHERE r.wave_id = :wave_id AND r.seat_province IS NOT NULL
+   AND r.leaf >= (SELECT f.leaf FROM pool_entry f
+                   WHERE f.wave_id = :wave_id AND f.application_id >= :start
+                   ORDER BY f.application_id LIMIT 1)
+ ORDER BY r.leaf
+ LIMIT :limit;
+
+-- name: result_of^
+-- What a published wave decided about one application of one citizen.
+SELECT w.wave_id, w.programme, w.wave, w.published_at, a.application_id, a.citizen_id, a.province, a.tier,
+       e.reason AS excluded, r.rank, r.seat_province
+  FROM application a
+  JOIN wave w ON w.wave_id = a.wave_id AND w.state = 'published'
+  LEFT JOIN exclusion e ON e.wave_id = a.wave_id AND e.application_id = a.application_id
+  LEFT JOIN pool_entry p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
+  LEFT JOIN draw_result r ON r.wave_id = p.wave_id AND r.leaf = p.leaf
+ WHERE a.citizen_id = :citizen_id AND a.application_id = :application_id AND a.withdrawn_at IS NULL;
+
+-- name: appeal_lodge$
+-- One appeal per result: a repeat finds it and adds nothing.
+INSERT INTO appeal (appeal_id, application_id, wave_id, citizen_id, contested, reason, ground, lodged_at, state)
+VALUES (:appeal_id, :application_id, :wave_id, :citizen_id, :contested, :reason, :ground, :now, :state)
+    ON CONFLICT (application_id) DO NOTHING
+RETURNING appeal_id;
+
+-- name: appeal_for_update^
+-- Whoever examines or decides has it alone.
+SELECT a.appeal_id, a.application_id, a.citizen_id, w.programme, w.wave, a.contested, a.state, a.finding, a.maker_person,
+       EXISTS (SELECT FROM member m WHERE m.citizen_id = a.citizen_id AND m.programme = w.programme) AS is_member
+  FROM appeal a
+  JOIN wave w ON w.wave_id = a.wave_id
+ WHERE a.appeal_id = :appeal_id
+   FOR UPDATE OF a;
+
+-- name: appeal_examine!
+UPDATE appeal
+   SET state = :state, finding = :finding, maker_person = :person, examined_at = :now
+ WHERE appeal_id = :appeal_id;
+
+-- name: appeal_decide!
+UPDATE appeal
+   SET state = :state, checker_person = :person, decided_at = :now
+ WHERE appeal_id = :appeal_id;
+
+-- name: appeals_of_citizen
+SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.contested, a.reason, a.ground, a.lodged_at, a.state, a.finding,
+       a.decided_at, u.wave AS seat_wave
+  FROM appeal a
+  JOIN wave w ON w.wave_id = a.wave_id
+  LEFT JOIN wave u ON u.wave_id = a.used_by_wave_id
+ WHERE a.citizen_id = :citizen_id
+ ORDER BY a.lodged_at, a.appeal_id
+ LIMIT :limit;
+
+-- name: appeals_open
+-- What waits for officers, the oldest first.
+SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.contested, a.reason, a.ground, a.lodged_at, a.state, a.finding,
+       a.decided_at, NULL::integer AS seat_wave
+  FROM appeal a
+  JOIN wave w ON w.wave_id = a.wave_id
+ WHERE a.state IN ('lodged', 'examined')
+ ORDER BY a.lodged_at, a.appeal_id
+ LIMIT :limit;
+
+-- name: appeal_seats_wanted
+-- Upheld appeals of a programme that have no seat yet, the first decided first; who became a member meanwhile needs none.
+-- An appeal that another proposal is claiming now is that one's.
+SELECT a.appeal_id, p.province, p.tier
+  FROM appeal a
+  JOIN wave w ON w.wave_id = a.wave_id AND w.programme = :programme
+  JOIN application p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
+ WHERE a.state = 'upheld' AND a.used_by_wave_id IS NULL AND a.wave_id <> :wave_id
+   AND NOT EXISTS (SELECT FROM member m WHERE m.citizen_id = a.citizen_id AND m.programme = :programme)
+ ORDER BY a.decided_at, a.appeal_id
+   FOR UPDATE OF a SKIP LOCKED;
+
+-- name: appeal_seats_claim!
+UPDATE appeal a
+   SET used_by_wave_id = :wave_id, seat_application_id = told.application_id
+  FROM unnest(:appeals::uuid[], :applications::uuid[]) AS told (appeal_id, application_id)
+ WHERE a.appeal_id = told.appeal_id;
+
+-- name: appeal_seats_release!
+-- The proposal was replaced, or its wave voided: the appeals wait for another wave.
+UPDATE appeal
+   SET used_by_wave_id = NULL, seat_application_id = NULL
+ WHERE used_by_wave_id = :wave_id;
+
+-- name: appeal_seats_of
+-- How many seats of a wave went to upheld appeals before the draw, by stratum and by the wave whose result they contested.
+SELECT f.wave AS from_wave, p.province, p.tier, count(*)::integer AS seats
+  FROM appeal a
+  JOIN wave f ON f.wave_id = a.wave_id
+  JOIN application p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
+ WHERE a.used_by_wave_id = :wave_id
+ GROUP BY f.wave, p.province, p.tier
+ ORDER BY f.wave, p.province, p.tier;
+
+-- name: appeal_members_add!
+-- In the transaction of the draw. Whoever became a member elsewhere since the proposal gets no second seat.
+INSERT INTO member (citizen_id, programme, wave_id, application_id, household_id, seat_province, seat_tier)
+SELECT a.citizen_id, w.programme, w.wave_id, a.seat_application_id, p.household_id, p.province, p.tier
+  FROM appeal a
+  JOIN wave w ON w.wave_id = a.used_by_wave_id
+  JOIN application p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
+ WHERE a.used_by_wave_id = :wave_id
+ ORDER BY a.citizen_id
+    ON CONFLICT (citizen_id, programme) DO NOTHING;
+
+-- name: appeal_seats_given
+-- The seats that appeals were given in a drawn wave. Their ranks go on after all who were drawn in the stratum.
+SELECT a.appeal_id, m.application_id, m.citizen_id, m.seat_province AS province, m.seat_tier AS tier,
+       coalesce(s.applicants, 0) + row_number() OVER (PARTITION BY m.seat_province, m.seat_tier ORDER BY m.application_id)
+           AS rank
+  FROM appeal a
+  JOIN member m ON m.application_id = a.seat_application_id
+  LEFT JOIN stratum_result s ON s.wave_id = m.wave_id AND s.province = m.seat_province AND s.tier = m.seat_tier
+ WHERE a.used_by_wave_id = :wave_id
+ ORDER BY m.application_id;
+
+-- name: official_add$
+-- One commitment for each person, office and secret; what is noted is never replaced.
+INSERT INTO official (wave_id, person, office, secret_commitment, handed_in_at)
+VALUES (:wave_id, :person, :office, :secret_commitment, :now)
+    ON CONFLICT DO NOTHING
+RETURNING wave_id;
+
+-- name: official_of^
+SELECT office, secret_commitment, secret
+  FROM official
+ WHERE wave_id = :wave_id AND person = :person;
+
+-- name: officials_of
+SELECT office, secret_commitment, secret
+  FROM official
+ WHERE wave_id = :wave_id
+ ORDER BY secret_commitment;
+
+-- name: official_reveal!
+UPDATE official
+   SET secret = :secret, revealed_at = :now
+ WHERE wave_id = :wave_id AND person = :person AND secret IS NULL;
+
+-- name: wave_reveal_until!
+UPDATE wave
+   SET reveal_until = :reveal_until
+ WHERE wave_id = :wave_id;
+
+-- name: wave_reveals!
+UPDATE wave
+   SET reveals = :reveals, reveals_signature = :signature, reveals_closed_at = :now
+ WHERE wave_id = :wave_id;

@@ -17,7 +17,11 @@ class Signer:
 
     def sign(self, canonical: str) -> bytes:
         """The signature under a commitment: 64 bytes."""
-        return self._key.sign(signed_bytes(canonical))
+        return self.sign_bytes(signed_bytes(canonical))
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """The signature over bytes that begin with the tag of what they are."""
+        return self._key.sign(data)
 
 
 def load_signer(path: Path) -> Signer:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, MembershipRevoked
 from libs.events.database import Transaction, load_queries
+from libs.events.topics import TOPIC_OF
 from services.selection.domain.quotas import Stratum
 from services.selection.domain.wave import Proposal, State, Times
 
@@ -24,12 +25,14 @@ class Wave:
     wave_id: int
     programme: str
     number: int
+    attempt: int
     state: State
     times: Times
     maker_person: str
     commitment: str | None
     root: bytes | None
     pool_count: int | None
+    seed: bytes | None
     draw_due_at: datetime | None
     winners: int | None
     announced_up_to: str | None
@@ -37,6 +40,8 @@ class Wave:
     not_selected: int
     void_reason: str | None
     void_maker_person: str | None
+    reveal_until: datetime | None
+    reveals: str | None
 
     @property
     def results_sent(self) -> bool:
@@ -57,6 +62,14 @@ class Intake:
 
     count: int
     digest: str
+
+
+class Apart(NamedTuple):
+    """A partition of the intake that does not agree: number of the last event stated, and how many have arrived."""
+
+    lane: int
+    stated_last: int
+    arrived_last: int
 
 
 class Store:
@@ -84,8 +97,9 @@ class Store:
         return wave_id
 
     async def set_quotas(
-        self, tx: Transaction, wave_id: int, quotas: Mapping[Stratum, int], recycled: Mapping[Stratum, int]
-    ) -> None:
+        self, tx: Transaction, wave_id: int, quotas: Mapping[Stratum, int], recycled: Mapping[Stratum, int],
+        appealed: Mapping[Stratum, int],
+    ) -> None:  # fmt: skip
         strata = sorted(quotas)
         await QUERIES.quotas_drop(tx, wave_id=wave_id)
         await QUERIES.quotas_add(
@@ -95,6 +109,7 @@ class Store:
             tiers=[stratum.tier for stratum in strata],
             seats=[quotas[stratum] for stratum in strata],
             recycled=[recycled.get(stratum, 0) for stratum in strata],
+            appealed=[appealed.get(stratum, 0) for stratum in strata],
         )
 
     async def quotas(self, tx: Transaction, wave_id: int) -> dict[Stratum, tuple[int, int]]:
@@ -115,17 +130,24 @@ class Store:
     async def set_state(self, tx: Transaction, wave_id: int, state: State) -> None:
         await QUERIES.wave_state(tx, wave_id=wave_id, state=state)
 
-    async def wait(self, tx: Transaction, wave_id: int, reason: str, applications_seen: int | None = None) -> None:
+    async def wait(
+        self, tx: Transaction, wave_id: int, reason: str, applications_seen: int | None = None,
+        lanes: Sequence[Apart] = (),
+    ) -> None:  # fmt: skip
         """Note why a wave does not go on, for everybody to see."""
-        await QUERIES.wave_waits(tx, wave_id=wave_id, waiting=reason, applications_seen=applications_seen)
+        missing = [apart.lane for apart in lanes]
+        await QUERIES.wave_waits(
+            tx, wave_id=wave_id, waiting=reason, applications_seen=applications_seen, lanes=missing
+        )
 
     async def ask_void(self, tx: Transaction, wave_id: int, reason: str, person: str, now: datetime) -> None:
         await QUERIES.void_ask(tx, wave_id=wave_id, reason=reason, person=person, now=now)
 
     async def void(self, tx: Transaction, wave_id: int, person: str, now: datetime) -> None:
-        """Void a wave: its recycled seats become free again, and its winners, who were never told, no members."""
+        """Void a wave: its seats become free again for others, and its winners, who were never told, no members."""
         await QUERIES.wave_void(tx, wave_id=wave_id, person=person, now=now)
         await QUERIES.freed_seats_release(tx, wave_id=wave_id)
+        await QUERIES.appeal_seats_release(tx, wave_id=wave_id)
         await QUERIES.members_forget(tx, wave_id=wave_id)
 
     async def keys(self, tx: Transaction, names: set[WaveName]) -> dict[WaveName, WaveKey]:
@@ -167,6 +189,20 @@ class Store:
             digests=[bytes.fromhex(event.digest) for event in events],
             stated_ats=[event.at for event in events],
         )
+        stated = [(wave_id, lane) for wave_id, event in zip(wave_ids, events, strict=True) for lane in event.lanes]
+        await QUERIES.intake_lanes_add(
+            tx,
+            wave_ids=[wave_id for wave_id, _ in stated],
+            lanes=[lane.lane for _, lane in stated],
+            lasts=[lane.last for _, lane in stated],
+            counts=[lane.count for _, lane in stated],
+            digests=[bytes.fromhex(lane.digest) for _, lane in stated],
+        )
+
+    async def lanes_apart(self, tx: Transaction, wave_id: int) -> list[Apart]:
+        """The partitions whose applications are not yet those that registration has stated."""
+        rows = await QUERIES.lanes_apart(tx, wave_id=wave_id, lanes=TOPIC_OF[IntakeClosed.TYPE].partitions)
+        return [Apart(row["lane"], row["stated_last"], row["arrived_last"]) for row in rows]
 
     async def intake(self, tx: Transaction, wave_id: int) -> Intake | None:
         row = await QUERIES.intake_of(tx, wave_id=wave_id)
@@ -188,9 +224,11 @@ class Store:
         await QUERIES.freed_seats_add(tx, **told, reasons=[event.reason for event in events], freed_ats=ats)
         return {(row["citizen_id"], row["programme"]) for row in found}
 
-    async def view(self, tx: Transaction, programme: str, wave: int) -> Mapping[str, Any] | None:
-        """The public columns of a wave."""
-        row: Mapping[str, Any] | None = await QUERIES.wave_view(tx, programme=programme, wave=wave)
+    async def view(
+        self, tx: Transaction, programme: str, wave: int, attempt: int | None = None
+    ) -> Mapping[str, Any] | None:
+        """The public columns of a wave, as it is now or as the attempt that was set aside."""
+        row: Mapping[str, Any] | None = await QUERIES.wave_view(tx, programme=programme, wave=wave, attempt=attempt)
         return row
 
     async def listed(self, tx: Transaction, limit: int) -> list[Mapping[str, Any]]:
@@ -198,6 +236,10 @@ class Store:
 
     async def sources_of_recycled_seats(self, tx: Transaction, wave_id: int) -> list[Mapping[str, Any]]:
         return list(await QUERIES.freed_seats_used(tx, wave_id=wave_id))
+
+    async def recycled_seats(self, tx: Transaction, wave_id: int, after: int, limit: int) -> list[Mapping[str, Any]]:
+        """The recycled seats of a wave one by one, numbered from 1, those behind number `after`."""
+        return list(await QUERIES.recycled_seats(tx, wave_id=wave_id, after=after, limit=limit))
 
     async def strata(self, tx: Transaction, wave_id: int) -> list[Mapping[str, Any]]:
         return list(await QUERIES.stratum_results_of(tx, wave_id=wave_id))
@@ -208,12 +250,14 @@ def _wave(row: Mapping[str, Any]) -> Wave:
         wave_id=row["wave_id"],
         programme=row["programme"],
         number=row["wave"],
+        attempt=row["attempt"],
         state=State(row["state"]),
         times=Times(row["opens_at"], row["closes_at"], row["draws_at"]),
         maker_person=row["maker_person"],
         commitment=row["commitment"],
         root=row["root"],
         pool_count=row["pool_count"],
+        seed=row["seed"],
         draw_due_at=row["draw_due_at"],
         winners=row["winners"],
         announced_up_to=row["announced_up_to"],
@@ -221,4 +265,6 @@ def _wave(row: Mapping[str, Any]) -> Wave:
         not_selected=row["not_selected"],
         void_reason=row["void_reason"],
         void_maker_person=row["void_maker_person"],
+        reveal_until=row["reveal_until"],
+        reveals=row["reveals"],
     )

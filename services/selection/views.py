@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from libs.events import ids
 from services.selection.domain import pool
+from services.selection.domain.ceremony import Official
 from services.selection.domain.quotas import Province, Stratum
 from services.selection.domain.wave import State, legal
 
@@ -53,6 +55,12 @@ WAITING: Final = {
         "Jawaban sumber angka acak publik tidak sah dan ditolak; akan ditanya lagi.",
         "The beacon's answer is not genuine and was refused; it will be asked again.",
     ),
+    "reveals-too-late": (
+        "Daftar rahasia pejabat tidak ditutup sebelum angka acaknya terbit, jadi undian ini tidak boleh dijalankan. "
+        "Petugas harus membatalkan atau mengulang undiannya di depan umum.",
+        "The officials' reveals were not closed before the randomness was out, so this draw must not run. Officers "
+        "have to void it, or set it aside, in public.",
+    ),
     "pool-changed": (
         "Daftar peserta tersimpan tidak sama dengan yang ditandatangani; undian dihentikan.",
         "The stored pool is not the one that was signed; the draw has stopped.",
@@ -72,7 +80,11 @@ def due(view: Row) -> dict[str, Any] | None:
     at = view[column] if column else None
     told: dict[str, Any] = {"step": step, "at": _time(at), "waiting": waiting, "id": indonesian, "en": english}
     if state is State.CLOSED:
-        told["applications"] = {"stated": view["intake_count"], "arrived": view["applications_seen"]}
+        told["applications"] = {
+            "stated": view["intake_count"],
+            "arrived": view["applications_seen"],
+            "missing_partitions": list(view["lanes_missing"]),
+        }
     return told
 
 
@@ -122,8 +134,77 @@ def wave(
         "not_selected": view["not_selected"] if view["published_at"] else None,
         "published_at": _time(view["published_at"]),
         "void": _void(view),
+        "attempt": view["attempt"],
         "due": due(view),
     }
+
+
+def ceremony(officials: Sequence[Official], view: Row) -> dict[str, Any] | None:
+    """Who has committed to a secret and who has revealed it; None where nobody takes part."""
+    if not officials:
+        return None
+    return {
+        "officials": [
+            {
+                "office": official.office,
+                "secret_commitment": _hex(official.secret_commitment),
+                "secret": _hex(official.secret),
+            }
+            for official in officials
+        ],
+        "reveal_until": _time(view["reveal_until"]),
+        "silent": [official.office for official in officials if official.secret is None]
+        if view["reveal_until"]
+        else [],
+        "reveals_text": view["reveals"],
+        "reveals_signature": _hex(view["reveals_signature"]),
+    }
+
+
+def changes(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What officers have changed, or have asked to change, about a wave; by whom is not public."""
+    return [
+        {
+            "change_id": row["change_id"],
+            "step": row["step"],
+            **{name: _time(row[name]) for name in ("opens_at", "closes_at", "draws_at")},
+            "reason": row["reason"],
+            "asked_at": _time(row["asked_at"]),
+            "approved_at": _time(row["decided_at"]),
+        }
+        for row in rows
+    ]
+
+
+def recycled_seat(row: Row, programme: str) -> dict[str, Any]:
+    """One recycled seat. Its id says nothing of who held it, and shows that no seat is given twice."""
+    return {
+        "number": row["number"],
+        "seat_id": ids.derive("seat", programme, str(row["from_wave"]), row["application_id"]),
+        "from_wave": row["from_wave"],
+        "province": row["province"],
+        "tier": row["tier"],
+        "reason": row["reason"],
+        "freed_at": _time(row["freed_at"]),
+    }
+
+
+def set_aside(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The draws of a wave that were given up, each with its reason; their bundles are out with the result."""
+    return [
+        {
+            "attempt": row["attempt"],
+            "root": _hex(row["root"]),
+            "pool_count": row["pool_count"],
+            "committed_at": _time(row["committed_at"]),
+            "beacon_round": row["beacon_round"],
+            "seed": _hex(row["seed"]),
+            "drawn_at": _time(row["drawn_at"]),
+            "reason": row["void_reason"],
+            "set_aside_at": _time(row["voided_at"]),
+        }
+        for row in rows
+    ]
 
 
 def listed(row: Row) -> dict[str, Any]:
@@ -137,6 +218,7 @@ def citizen_draw(row: Row, proof: Sequence[bytes] | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "programme": row["programme"],
         "wave": row["wave"],
+        "attempt": row["attempt"],
         "wave_state": row["state"],
         "application_id": row["application_id"],
         "province": row["province"],

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from deploy.simulators.beacon import chain_info, secret_key, sign
 from libs.events import ids
 from libs.events.clock import FixedClock
-from libs.events.contracts import ApplicationWithdrawn, Applied, Event, IntakeClosed, MembershipRevoked
+from libs.events.contracts import ApplicationWithdrawn, Applied, Event, IntakeClosed, IntakeLane, MembershipRevoked
 from libs.events.database import Database, open_database
 from libs.events.programme import load_programmes
-from services.selection import commands
+from libs.events.topics import TOPICS
+from services.selection import changes, commands
 from services.selection.beacon_client import BeaconClient
 from services.selection.domain.quotas import Stratum, Tier, parse_provinces
 from services.selection.domain.wave import State
@@ -118,6 +120,20 @@ class World:
             await commands.ask_void(tx, self.machine.store, programme, wave, reason, "maker", now)
             return await commands.approve_void(tx, self.machine.store, programme, wave, "checker", now)
 
+    async def change_times(self, wave: int = 1, person: str = "checker", **times: datetime) -> dict[str, Any]:
+        """Other times, asked by one and approved by another; `opens_at`, `closes_at`, `draws_at`."""
+        wanted = (times.get("opens_at"), times.get("closes_at"), times.get("draws_at"))
+        store, now, reason = self.machine.store, self.clock.now(), "Kantor tutup karena banjir"
+        async with self.database.transaction() as tx:
+            asked = await changes.ask_times(tx, store, PROGRAMME, wave, wanted, reason, "maker", now)
+            return await changes.approve_change(tx, store, PROGRAMME, wave, asked, person, now)
+
+    async def redraw(self, wave: int = 1, person: str = "checker") -> dict[str, Any]:
+        store, now = self.machine.store, self.clock.now()
+        async with self.database.transaction() as tx:
+            asked = await changes.ask_redraw(tx, store, PROGRAMME, wave, "Sumber acak tidak sah", "maker", now)
+            return await changes.approve_change(tx, store, PROGRAMME, wave, asked, person, now)
+
     async def tell(self, *events: Event) -> None:
         """Let events arrive, in their order, in one transaction."""
         reactions: dict[type[Event], Any] = {
@@ -198,7 +214,7 @@ async def open_world(database: MakeDatabase) -> AsyncIterator[World]:
             store=Store(),
             pools=PoolStore(),
             programmes=load_programmes(),
-            beacon=BeaconClient(str(server.make_url("/"))),
+            beacon=BeaconClient([str(server.make_url("/"))]),
             signer=Signer(Ed25519PrivateKey.from_private_bytes(b"k" * 32)),
             clock=clock,
         )
@@ -240,12 +256,40 @@ def withdrawn(application: Applied) -> ApplicationWithdrawn:
     )  # fmt: skip
 
 
-def closed(applications: Sequence[Applied], wave: int = 1, programme: str = PROGRAMME) -> IntakeClosed:
-    """What registration states when exactly these stand."""
-    raw = b"".join(sorted(bytes.fromhex(each.application_id) for each in applications))
+def closed(
+    applications: Sequence[Applied], wave: int = 1, programme: str = PROGRAMME, gone: Sequence[Applied] = ()
+) -> IntakeClosed:
+    """What registration states when exactly these stand; `gone` have applied and withdrawn."""
+    stands = {each.application_id for each in applications}
+    lanes: dict[int, list[Applied]] = defaultdict(list)
+    for each in (*applications, *gone):
+        lanes[lane(each)].append(each)
     return IntakeClosed(
-        at=CLOSES, programme=programme, wave=wave, count=len(applications), digest=hashlib.sha256(raw).hexdigest()
+        at=CLOSES,
+        programme=programme,
+        wave=wave,
+        count=len(applications),
+        digest=digest(applications),
+        lanes=tuple(
+            IntakeLane(
+                lane=number,
+                last=sum(1 if each.application_id in stands else 2 for each in held),
+                count=sum(each.application_id in stands for each in held),
+                digest=digest([each for each in held if each.application_id in stands]),
+            )
+            for number, held in sorted(lanes.items())
+        ),
     )
+
+
+def digest(applications: Sequence[Applied]) -> str:
+    raw = b"".join(sorted(bytes.fromhex(each.application_id) for each in applications))
+    return hashlib.sha256(raw).hexdigest()
+
+
+def lane(application: Applied) -> int:
+    """The partition in which the bus carries an application."""
+    return TOPICS["applied"].lane(application.key())
 
 
 def bundle_file(folder: Path, data: bytes) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,12 +16,15 @@ from libs.events.contracts import (
     WaveAnnounced,
     WaveCommitted,
     WaveDrawn,
+    WaveDrawSetAside,
     WaveOpened,
     WavePublished,
+    WaveRescheduled,
     WaveVoided,
 )
 from libs.events.refusal import Refusal, Refused
-from services.registration import commands
+from libs.events.topics import TOPICS
+from services.registration import commands, views
 from services.registration.commands import Join
 from services.registration.store import Store
 from tests.integration.registration_desk import Desk, Registry, closed, open_desk, selection_of
@@ -110,6 +114,17 @@ async def test_closing_states_count_and_digest_of_those_who_stand(desk: Desk) ->
     ids = sorted(bytes.fromhex(event.application_id) for event in events[1:])
     assert (stated["type"], stated["topic"], stated["wave"], stated["count"]) == ("intake-closed", "applied", 1, 3)
     assert stated["digest"] == hashlib.sha256(b"".join(ids)).hexdigest()
+    # Each partition by itself: the digest of those who stand there, and what was said there, withdrawals included.
+    applied = TOPICS["applied"]
+    assert [lane["lane"] for lane in stated["lanes"]] == sorted({applied.lane(one) for one in citizens})
+    assert (sum(lane["count"] for lane in stated["lanes"]), sum(lane["last"] for lane in stated["lanes"])) == (3, 5)
+    for lane in stated["lanes"]:
+        here = [
+            bytes.fromhex(event.application_id)
+            for event in events[1:]
+            if applied.lane(event.citizen_id) == lane["lane"]
+        ]
+        assert lane["digest"] == hashlib.sha256(b"".join(sorted(here))).hexdigest()
     assert code((await desk.join(citizens[0]))[0]) == "wave-not-open"
     with pytest.raises(Refused) as refused:
         await desk.withdraw(citizens[1])
@@ -225,6 +240,43 @@ async def test_an_applicant_follows_the_wave_in_the_timeline(desk: Desk) -> None
         "wave-committed", "wave-drawn", "selected-in-batch", "wave-published",
     ]  # fmt: skip
     assert (await desk.me(citizen))["next_step"]["en"].startswith("You have been accepted")
+
+
+async def test_a_wave_with_other_times_is_joined_by_them_and_its_applicants_are_told(desk: Desk) -> None:
+    early, late = await desk.citizens(2)
+    await desk.open_wave()
+    await joined(desk, early)
+    told = {"programme": "prakerja-2020", "wave": 1, "at": desk.now, "reason": "Banjir di Jakarta"}
+    days = {"opens_at": jakarta("2020-04-01"), "draws_at": jakarta("2020-04-30 10:00:00")}
+    await desk.hear(WaveRescheduled(change=1, closes_at=desk.now - timedelta(seconds=1), **days, **told))
+    assert code((await desk.join(late))[0]) == "wave-not-open"
+    await desk.hear(WaveRescheduled(change=2, closes_at=jakarta("2020-04-29 16:00:00"), **days, **told))
+    await joined(desk, late)
+    assert (await desk.steps(early)).count("wave-rescheduled") == 2
+    async with desk.database.connection() as connection:
+        *_, newest = await views.timeline(connection, PROGRAMMES, early)
+    assert "29-04-2020 16.00 WIB" in newest["id"]
+    assert "Banjir di Jakarta" in newest["en"]
+
+
+async def test_a_draw_that_is_repeated_is_told_step_by_step(desk: Desk) -> None:
+    (citizen,) = await desk.citizens(1)
+    await desk.open_wave()
+    (won,) = await joined(desk, citizen)
+    told = {"programme": "prakerja-2020", "wave": 1}
+    pool = {"algorithm": "draw/1", "pool_count": 1, "root": "0" * 64, "beacon": "b", "beacon_round": 1}
+    at = [jakarta(f"2020-04-17 1{hour}:00:00") for hour in range(6)]
+    await desk.hear(closed(at=jakarta("2020-04-16 16:00:00")))
+    await desk.hear(WaveCommitted(at=at[0], **pool, **told))
+    await desk.hear(WaveDrawn(seed="0" * 64, winners=1, at=at[1], **told))
+    await desk.hear(WaveDrawSetAside(attempt=1, reason="Kuota salah hitung", root="0" * 64, at=at[2], **told))
+    assert (await desk.me(citizen))["applications"][0]["state"] == "applied"
+    await desk.hear(WaveCommitted(attempt=2, at=at[3], **pool, **told))
+    await desk.hear(WaveDrawn(attempt=2, seed="0" * 64, winners=1, at=at[4], **told))
+    await desk.hear(selection_of(won, at[5]))
+    assert (await desk.steps(citizen))[-6:] == [
+        "wave-committed", "wave-drawn", "wave-draw-set-aside", "wave-committed", "wave-drawn", "selected-in-batch",
+    ]  # fmt: skip
 
 
 async def test_an_announcement_that_comes_again_changes_dates_and_not_the_state(desk: Desk) -> None:

@@ -30,6 +30,7 @@ HOT = {
     "application_latest": {"application_nth_once"},
     "applications_move": {"application_pkey"},
     "wave_count": {"application_of_wave"},
+    "wave_lanes": {"application_of_wave", "application_withdrawn"},
     "timeline_of": {"timeline_pkey", "application_live_once"},
     "erase_household": {"identity_household"},
     "erase_messages": {"message_of_citizen"},

@@ -11,14 +11,27 @@ from httpx import ASGITransport, AsyncClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from libs.events import ids
 from libs.events.access import CITIZEN_AUDIENCE, CITIZEN_ISSUER, STAFF_AUDIENCE, open_access
 from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, MembershipRevoked
 from services.selection import verify_draw
 from services.selection.api import create_api
+from services.selection.domain.ceremony import secret_commitment
 from services.selection.main import service
 from services.selection.settings import Settings
 from tests.conftest import MakeDatabase
-from tests.integration.selection_world import CLOSES, DRAWS, OPENS, PLACES, PROGRAMME, World, closed, crowd, open_world
+from tests.integration.selection_world import (
+    CLOSES,
+    DRAWS,
+    OPENS,
+    PLACES,
+    PROGRAMME,
+    World,
+    applied,
+    closed,
+    crowd,
+    open_world,
+)
 
 ISSUER = "https://issuer.test"
 KEY = ECKey.generate_key("P-256", {"kid": "one"})
@@ -74,7 +87,7 @@ async def test_a_wave_from_the_first_request_to_the_verified_bundle(
     await world.tick(CLOSES)
     waiting = (await client.get(WAVE)).json()["due"]
     assert (waiting["step"], waiting["waiting"]) == ("commit", "intake-closed-missing")
-    assert waiting["applications"] == {"stated": None, "arrived": 120}
+    assert waiting["applications"] == {"stated": None, "arrived": 120, "missing_partitions": []}
     await world.tell(closed(people))
     await world.tick()
 
@@ -133,6 +146,76 @@ async def test_voiding_over_http(client: AsyncClient) -> None:
     assert shown["due"] is None
 
 
+async def test_officers_change_the_times_over_http_and_everybody_sees_it(client: AsyncClient) -> None:
+    await client.post("/v1/waves", json={"programme": PROGRAMME, "wave": 1}, headers=MAKER)
+    await client.post(f"{WAVE}/approval", json={}, headers=CHECKER)
+    body = {"closes_at": "2020-04-16T20:00:00+07:00", "reason": "Kantor tutup karena banjir"}
+    assert (await client.post(f"{WAVE}/times", json=body | {"reason": "pendek"}, headers=MAKER)).status_code == 422
+    assert (await client.post(f"{WAVE}/times", json=body, headers=CHECKER)).status_code == 403
+    asked = await client.post(f"{WAVE}/times", json=body, headers=MAKER)
+    assert asked.status_code == 202
+    (pending,) = (await client.get(WAVE)).json()["changes"]
+    assert (pending["change_id"], pending["approved_at"]) == (asked.json()["change_id"], None)
+    approval = f"{WAVE}/changes/{pending['change_id']}/approval"
+    assert (await client.post(approval, json={}, headers=MAKER)).status_code == 403
+    assert (await client.post(approval, json={}, headers=CHECKER)).json() == {
+        "state": "announced",
+        "step": "reschedule",
+    }
+    again = await client.post(approval, json={}, headers=CHECKER)
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (409, "no-change-asked")
+    shown = (await client.get(WAVE)).json()
+    assert shown["closes_at"] == "2020-04-16T13:00:00+00:00"
+    assert "ani" not in json.dumps(shown["changes"])
+    redraw = await client.post(f"{WAVE}/redraw", json={"reason": "Sumber acak tidak sah"}, headers=MAKER)
+    assert (redraw.status_code, redraw.json()["errors"][0]["code"]) == (409, "illegal-step")
+
+
+async def test_an_appeal_over_http(client: AsyncClient, world: World) -> None:
+    siti = applied("siti", exclusions=("blacklist",))
+    await world.run_wave([*crowd(30), siti], seats=20)
+    body = {"application_id": siti.application_id, "ground": "not-me"}
+    mine, other = citizen(siti.citizen_id), citizen(ids.derive("somebody"))
+    assert (await client.post("/v1/me/appeals", json=body, headers=other)).status_code == 404
+    lodged = await client.post("/v1/me/appeals", json=body, headers=mine)
+    assert (lodged.status_code, lodged.json()["reason"]) == (201, "blacklist")
+    (waiting,) = (await client.get("/v1/appeals", headers=CHECKER)).json()
+    assert siti.citizen_id not in json.dumps(waiting)
+    finding = f"/v1/appeals/{waiting['appeal_id']}/finding"
+    told = {"finding": "record-wrong"}
+    assert (await client.post(finding, json=told, headers=CHECKER)).status_code == 403
+    assert (await client.post(finding, json=told, headers=MAKER)).json() == {"state": "examined"}
+    same = await client.post(f"{finding}/approval", json=told, headers=staff("checker", "ani"))
+    assert same.json()["errors"][0]["code"] == "same-person"
+    assert (await client.post(f"{finding}/approval", json=told, headers=CHECKER)).json() == {"state": "upheld"}
+    (shown,) = (await client.get("/v1/me/appeals", headers=mine)).json()
+    assert (shown["state"], shown["seat_wave"]) == ("upheld", None)
+    assert (await client.get("/v1/me/appeals", headers=other)).json() == []
+    unknown = await client.post(f"/v1/appeals/{'0' * 32}/finding", json=told, headers=MAKER)
+    assert (unknown.status_code, unknown.json()["errors"][0]["code"]) == (404, "no-such-appeal")
+
+
+async def test_a_ceremony_over_http(client: AsyncClient, world: World) -> None:
+    await world.announce(seats=10)
+    secret = b"s" * 32
+    told = {"office": "Ombudsman", "secret_commitment": secret_commitment(PROGRAMME, 1, secret).hex()}
+    assert (await client.post(f"{WAVE}/ceremony", json=told)).status_code == 401
+    assert (
+        await client.post(f"{WAVE}/ceremony", json=told | {"office": "Ombudsmanné"}, headers=MAKER)
+    ).status_code == 422
+    assert (await client.post(f"{WAVE}/ceremony", json=told, headers=MAKER)).status_code == 201
+    shown = (await client.get(WAVE)).json()["ceremony"]
+    assert shown["officials"] == [told | {"secret": None}]
+    early = await client.post(f"{WAVE}/ceremony/reveal", json={"secret": secret.hex()}, headers=MAKER)
+    assert (early.status_code, early.json()["errors"][0]["code"]) == (409, "no-reveals-now")
+
+
+async def test_recycled_seats_can_be_listed(client: AsyncClient, world: World) -> None:
+    await world.run_wave(crowd(30), seats=20)
+    assert (await client.get(f"{WAVE}/recycled-seats")).json() == []
+    assert (await client.get("/v1/waves/no-such/1/recycled-seats")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("body", "code", "status"),
     [
@@ -171,7 +254,7 @@ def test_the_service_is_composed_from_its_settings(tmp_path: Path) -> None:
     settings = Settings(
         database_url="postgresql://nobody@127.0.0.1:1/none",
         kafka_servers="127.0.0.1:1",
-        beacon_url="http://127.0.0.1:1",
+        beacon_urls="http://127.0.0.1:1, http://127.0.0.1:2",
         draw_key_file=key,
         _env_file=None,
     )

@@ -15,6 +15,7 @@ from services.selection.commands import approve_void
 from services.selection.domain.quotas import Stratum
 from services.selection.draws import draw_one
 from services.selection.publishing import publish_some
+from services.selection.views import recycled_seat
 from tests.conftest import MakeDatabase
 from tests.integration.selection_world import DRAWS, OPENS, PROGRAMME, World, applied, closed, crowd, open_world
 from tests.support import jakarta
@@ -67,7 +68,8 @@ async def test_a_proposal_may_be_replaced_until_it_is_approved(world: World) -> 
     assert sum(quota["seats"] for quota in announced["data"]["quotas"]) == 50
     with pytest.raises(Refused) as refused:
         await world.propose(seats=70)
-    assert "announced; the step propose is not legal. Legal steps: open, void" in refused.value.refusals[0].en
+    told = refused.value.refusals[0].en
+    assert "announced; the step propose is not legal. Legal steps: reschedule, open, void" in told
 
 
 async def test_a_wave_whose_closing_time_has_passed_is_not_announced(world: World) -> None:
@@ -138,6 +140,7 @@ async def test_a_freed_seat_returns_to_its_stratum_once_and_can_be_traced(world:
         )
     }
     quotas = await world.propose(2, seats=0, recycle=True)
+    await traced_one_by_one(world, gone)
     assert {stratum: count for stratum, count in quotas.items() if count} == seats
     with pytest.raises(Refused, match="no-seats"):
         await world.propose(3, seats=0, recycle=True)
@@ -150,6 +153,19 @@ async def test_a_freed_seat_returns_to_its_stratum_once_and_can_be_traced(world:
     # So does a proposal that is replaced by one without recycling.
     await world.propose(3, seats=10)
     assert await rows(world, "SELECT count(*) FROM freed_seat WHERE used_by_wave_id IS NULL") == [(5,)]
+
+
+async def traced_one_by_one(world: World, gone: Sequence[dict[str, Any]]) -> None:
+    """Each recycled seat of wave 2 has a number, says where it came from, and not who held it."""
+    async with world.database.connection() as tx:
+        wave_id = (await world.view(2))["wave_id"]
+        seats = [recycled_seat(row, PROGRAMME) for row in await world.machine.store.recycled_seats(tx, wave_id, 0, 4)]
+        more = [recycled_seat(row, PROGRAMME) for row in await world.machine.store.recycled_seats(tx, wave_id, 4, 4)]
+    assert [seat["number"] for seat in (*seats, *more)] == [1, 2, 3, 4, 5]
+    assert {(seat["from_wave"], seat["reason"]) for seat in seats} == {(1, "no-purchase-in-time")}
+    freed = {ids.derive("seat", PROGRAMME, "1", won["application_id"]) for won in gone}
+    assert {seat["seat_id"] for seat in (*seats, *more)} == freed
+    assert not {"citizen_id", "application_id"} & set(seats[0])
 
 
 async def test_nobody_wins_twice_in_a_lifetime_and_a_revoked_member_does_not_come_back(world: World) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from libs.events import codec, ids
+from libs.events import codec, ids, records
 from libs.events.contracts import TrainingRated
-from libs.events.records import look_at
+from libs.events.records import Read
 from tests.support import NOON
 
 CITIZEN = f"{7:032x}"
@@ -24,6 +24,11 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def record(value: bytes | None = GOOD, key: bytes | None = CITIZEN.encode()) -> Any:
     return SimpleNamespace(topic=TOPIC, partition=3, offset=40, key=key, value=value)
+
+
+def look_at(record: Any) -> Read:
+    (read,) = records.look_at([record])
+    return read
 
 
 def changed(**attributes: Any) -> bytes:
@@ -139,6 +144,14 @@ def test_an_event_of_the_first_version_is_read_in_todays(monkeypatch: pytest.Mon
     poison = look_at(record(json.dumps(old).encode())).poison
     assert poison is not None
     assert poison.reason == "bad-data"
+
+
+def test_one_bad_record_among_many_alike_spoils_none_of_them() -> None:
+    """They are read together, so each kind of fault must send its neighbours back to be read one by one."""
+    for strange, reason, _ in POISON.values():
+        reads = records.look_at([record(), strange, record(), record(data(stars=4))])
+        assert [read.poison.reason if read.poison else None for read in reads] == [None, reason, None, None]
+        assert [read.event.stars for read in reads if isinstance(read.event, TrainingRated)] == [5, 5, 4]
 
 
 def test_a_lane_is_the_one_that_other_clients_would_choose() -> None:

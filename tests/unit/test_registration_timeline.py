@@ -5,6 +5,8 @@ from datetime import datetime
 import pytest
 
 from libs.events.contracts import (
+    AppealDecided,
+    AppealLodged,
     Event,
     IncentiveFailed,
     IncentivePaid,
@@ -16,7 +18,7 @@ from libs.events.contracts import (
 )
 from libs.events.topics import read_by, written_by
 from services.registration.domain import words
-from services.registration.domain.timeline import KEPT, TELLERS, Told, entry_of, own_step, tell
+from services.registration.domain.timeline import KEPT, TELLERS, Told, drawn, entry_of, own_step, tell
 from services.registration.main import MOVED, reactions_of
 from services.registration.store import Store
 from services.registration.store_waves import WaveStore
@@ -58,6 +60,41 @@ def test_whoever_lost_hears_why_and_what_now(reason: str, heard: str) -> None:
     assert heard in step.id
     assert step.next_id
     assert step.next_en
+
+
+def test_whoever_was_left_out_hears_until_when_to_appeal_and_whoever_lost_hears_nothing_of_it() -> None:
+    def step(reason: str) -> Told:
+        return told(NotSelected(application_id="a" * 32, reason=reason, **WHO))
+
+    last = jakarta("2020-05-01 23:59:59").replace(microsecond=999_999)
+    assert {step(reason).deadline for reason in ("blacklist", "other-aid", "already-member", "household-cap")} == {last}
+    assert "banding" in str(step("blacklist").next_id)
+    assert step("lost-draw").deadline is None
+    assert "banding" not in str(step("lost-draw").next_id)
+
+
+def test_a_result_carries_the_citizens_own_numbers_and_an_exclusion_has_none() -> None:
+    lost = entry_of(NotSelected(application_id="a" * 32, reason="lost-draw", ticket="9" * 64, cutoff="1" * 64, **WHO))
+    assert drawn(lost.what, lost.data) == {"ticket": "9" * 64, "rank": None, "cutoff": "1" * 64}
+    won = entry_of(selected())
+    assert drawn(won.what, won.data) == {"ticket": "0" * 64, "rank": 7, "cutoff": None}
+    excluded = entry_of(NotSelected(application_id="a" * 32, reason="blacklist", **WHO))
+    assert drawn(excluded.what, excluded.data) is None
+    assert drawn("applied", {"ticket": "0" * 64}) is None
+
+
+def test_an_appeal_is_followed_to_its_seat() -> None:
+    appeal = {"appeal_id": "f" * 32, "application_id": "a" * 32, "contested": "b" * 32} | WHO
+    assert "f" * 32 in str(told(AppealLodged(reason="blacklist", ground="not-me", **appeal)).next_id)
+    upheld = told(AppealDecided(upheld=True, finding="record-wrong", **appeal))
+    assert "dikabulkan" in upheld.id
+    assert "undian yang lama tidak berubah" in upheld.id
+    assert "ditolak" in told(AppealDecided(upheld=False, finding="record-right", **appeal)).id
+    assert "ditolak" in told(AppealDecided(upheld=False, finding="something-new", **appeal)).id
+    seat = told(selected().model_copy(update={"appeal_id": "f" * 32}))
+    assert "banding Anda mendapat kursi" in seat.id
+    assert "urutan undian" not in seat.id
+    assert seat.deadline == told(selected()).deadline
 
 
 def test_money_is_written_as_in_indonesia_and_named() -> None:
@@ -116,7 +153,9 @@ def test_what_is_kept_exists_and_is_not_personal() -> None:
 
 def test_every_sentence_can_be_told() -> None:
     data = {"programme": "prakerja-2020", "wave": 1, "rank": 1, "reason": "x", "milestone": "course-1",
-            "amount_rupiah": 1, "field": "kk", "first": True, "nik_disagrees": True}  # fmt: skip
+            "amount_rupiah": 1, "field": "kk", "first": True, "nik_disagrees": True, "appeal_id": "f" * 32,
+            "upheld": True, "finding": "x", "closes_at": FRIDAY.isoformat(), "draws_at": FRIDAY.isoformat(),
+           }  # fmt: skip
     for what in TELLERS:
         step = tell(what, FRIDAY, data, PRAKERJA_2020)
         assert step.id

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from libs.events import ids
-from libs.events.clock import end_of_day
+from libs.events.clock import JAKARTA, end_of_day
 from libs.events.contracts import Event
 from libs.events.programme import Programme, last_moment
 from services.registration.domain import words
@@ -19,8 +19,10 @@ _PAYMENT: Final = ("programme", "wave", "milestone", "amount_rupiah")
 KEPT: Final[Mapping[str, Sequence[str]]] = {
     "applied": ("programme", "wave", "tier"),
     "application-withdrawn": ("programme", "wave"),
-    "selected-in-batch": ("programme", "wave", "rank"),
-    "not-selected": ("programme", "wave", "reason"),
+    "selected-in-batch": ("programme", "wave", "rank", "ticket", "appeal_id"),
+    "not-selected": ("programme", "wave", "reason", "ticket", "cutoff"),
+    "appeal-lodged": ("programme", "wave", "reason", "appeal_id"),
+    "appeal-decided": ("programme", "wave", "upheld", "finding", "appeal_id"),
     "money-reserved": ("programme", "wave", "amount_rupiah"),
     "training-completed": ("programme", "wave", "first"),
     "training-rated": ("programme", "wave", "stars"),
@@ -35,13 +37,17 @@ KEPT: Final[Mapping[str, Sequence[str]]] = {
 
 
 STAGES: Final[Mapping[str, int]] = {
-    "wave-closed": 1,
-    "wave-committed": 2,
-    "wave-drawn": 3,
-    "wave-published": 5,
-    "wave-voided": 5,
+    "wave-rescheduled": 1,
+    "wave-closed": 2,
+    "wave-committed": 3,
+    "wave-drawn": 4,
+    "wave-draw-set-aside": 5,
+    "wave-published": 6,
+    "wave-voided": 6,
 }
-"""How steps of one moment follow each other: the citizen's own (0), then the wave's, with the result (4) in between."""
+"""How steps of one moment follow each other: the citizen's own (0), then the wave's, with the result (5) in between."""
+
+AGAIN: Final = "/"
 
 OWN: Final = frozenset({"registered", "email-confirmed", "applied", "application-withdrawn"})
 
@@ -79,9 +85,26 @@ def own_step(citizen_id: str, what: str, at: datetime, *meaning: str, **data: An
     return Entry(citizen_id, ids.derive("step", what, citizen_id, *meaning), at, what, data)
 
 
+def drawn(what: str, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A citizen's own numbers in a draw: what they need to check their result against the published bundle."""
+    if what not in ("selected-in-batch", "not-selected") or not data.get("ticket"):
+        return None
+    return {name: data.get(name) for name in ("ticket", "rank", "cutoff")}
+
+
+def step_name(what: str, nth: int = 1) -> str:
+    """The name under which a step of a wave is kept: a step that may be taken again has a number from the second on."""
+    return what if nth == 1 else f"{what}{AGAIN}{nth}"
+
+
+def kind_of(name: str) -> str:
+    """What happened, without the number."""
+    return name.partition(AGAIN)[0]
+
+
 def stage(what: str) -> int:
     """The place of a step among others of the same moment; different topics may bring them in any order."""
-    return STAGES.get(what, 0 if what in OWN or what.startswith("identity-") else 4)
+    return STAGES.get(what, 0 if what in OWN or what.startswith("identity-") else 5)
 
 
 def tell(what: str, at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
@@ -117,9 +140,22 @@ def _wave(id: str, en: str, next_id: str | None = None, next_en: str | None = No
     return teller
 
 
+def _rescheduled(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    """The times as days and hours in Jakarta: WIB, as the programme announces them."""
+    closes, draws = (
+        datetime.fromisoformat(data[name]).astimezone(JAKARTA).strftime("%d-%m-%Y %H.%M WIB")
+        for name in ("closes_at", "draws_at")
+    )
+    told = {"wave": data["wave"], "reason": data["reason"], "closes_at": closes, "draws_at": draws}
+    return Told(words.WAVE_RESCHEDULED[0].format(**told), words.WAVE_RESCHEDULED[1].format(**told))
+
+
 def _selected(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
     """The first course must be bought in time: Permenko 11/2020, Art. 20."""
     due = end_of_day(at, rules.training.purchase_days) if rules else None
+    if data.get("appeal_id"):
+        first_id, first_en = words.SELECTED_BY_APPEAL
+        return Told(first_id.format(**data), first_en.format(**data), *words.BUY_FIRST_COURSE, deadline=due)
     return Told(
         f"Selamat, Anda diterima di gelombang {data['wave']} (urutan undian {data['rank']} di kelompok Anda).",
         f"Congratulations, you were accepted in wave {data['wave']} (drawn as number {data['rank']} in your group).",
@@ -129,13 +165,28 @@ def _selected(at: datetime, data: Mapping[str, Any], rules: Programme | None) ->
 
 
 def _not_selected(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    """An exclusion can be contested for some days; a lost draw can not, but joined again."""
     why_id, why_en, next_id, next_en = words.NOT_SELECTED.get(str(data["reason"]), words.NOT_SELECTED_OTHERWISE)
+    appeals = rules is not None and (next_id, next_en) == words.APPEAL
     return Told(
         f"Anda belum berhasil di gelombang {data['wave']}. {why_id}",
         f"You were not selected in wave {data['wave']}. {why_en}",
         next_id,
         next_en,
+        deadline=end_of_day(at, rules.draw.appeal_days) if rules and appeals else None,
     )
+
+
+def _appealed(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    """The number to show at an office is the appeal's."""
+    id, en, next_id, next_en = (sentence.format(**data) for sentence in words.APPEAL_LODGED)
+    return Told(id, en, next_id, next_en)
+
+
+def _appeal_decided(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+    found = words.APPEAL_DECIDED.get(str(data["finding"]), words.APPEAL_DECIDED_OTHERWISE[bool(data["upheld"])])
+    id, en, next_id, next_en = (sentence.format(**data) for sentence in found)
+    return Told(id, en, next_id, next_en)
 
 
 def _completed(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
@@ -192,13 +243,17 @@ TELLERS: Final[Mapping[str, Teller]] = {
     "identity-not-found": _plain(*words.IDENTITY_NOT_FOUND),
     "applied": _wave(*words.APPLIED),
     "application-withdrawn": _wave(*words.WITHDRAWN),
+    "wave-rescheduled": _rescheduled,
     "wave-closed": _wave(*words.WAVE_CLOSED),
     "wave-committed": _wave(*words.WAVE_COMMITTED),
     "wave-drawn": _wave(*words.WAVE_DRAWN),
+    "wave-draw-set-aside": _wave(*words.WAVE_DRAW_SET_ASIDE),
     "wave-published": _wave(*words.WAVE_PUBLISHED),
     "wave-voided": _wave(*words.WAVE_VOIDED),
     "selected-in-batch": _selected,
     "not-selected": _not_selected,
+    "appeal-lodged": _appealed,
+    "appeal-decided": _appeal_decided,
     "money-reserved": _money(*words.MONEY_RESERVED),
     "training-completed": _completed,
     "training-rated": _plain(*words.RATED),

@@ -73,6 +73,16 @@ WAVE_COMMITTED: Final = (
     "The pool of wave {wave} is frozen and was published before the randomness for the draw exists.",
 )
 WAVE_DRAWN: Final = ("Gelombang {wave} sudah diundi.", "Wave {wave} was drawn.")
+WAVE_RESCHEDULED: Final = (
+    "Jadwal gelombang {wave} berubah: ditutup {closes_at}, diundi {draws_at}. Alasan: {reason}.",
+    "The dates of wave {wave} have changed: it closes {closes_at} and is drawn {draws_at}. Reason: {reason}.",
+)
+WAVE_DRAW_SET_ASIDE: Final = (
+    "Undian gelombang {wave} diulang. Alasan: {reason}. Keikutsertaan Anda tetap berlaku.",
+    "Wave {wave} is drawn again. Reason: {reason}. Your application stands.",
+    "Tunggu undian berikutnya; Anda tidak perlu melakukan apa pun.",
+    "Wait for the next draw; there is nothing you need to do.",
+)
 WAVE_PUBLISHED: Final = (
     "Hasil gelombang {wave} sudah diumumkan dan dapat dihitung ulang oleh siapa pun.",
     "The result of wave {wave} is published, and anybody can compute it again.",
@@ -99,30 +109,67 @@ FOLLOW_TIMELINE: Final = (
     "Anda sudah diterima. Ikuti langkah dan batas waktu di riwayat Anda.",
     "You have been accepted. Follow the steps and deadlines in your timeline.",
 )
+APPEAL: Final = (
+    "Bila menurut Anda ini keliru, ajukan banding sebelum batas waktu. Tunjukkan buktinya di kantor layanan.",
+    "If you think this is a mistake, appeal before the deadline. Show your papers at a service office.",
+)
 NOT_SELECTED: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "lost-draw": ("Nomor undian Anda tidak mendapat kursi.", "Your ticket did not win a seat.", *JOIN_AGAIN),
     "household-cap": (
         "Jumlah penerima dalam satu Kartu Keluarga sudah mencapai batas.",
         "Your family card has reached the largest number of recipients.",
-        *CONTACT,
+        *APPEAL,
     ),
     "blacklist": (
         "Anda tercatat dalam daftar yang tidak boleh mengikuti program.",
         "You are on a list of people who may not take part.",
-        *CONTACT,
+        *APPEAL,
     ),
     "other-aid": (
         "Anda tercatat sebagai penerima bantuan sosial lain, dan program tahun ini tidak boleh digabung.",
         "You are recorded as a recipient of other aid, which can not be combined with this year's programme.",
-        *CONTACT,
+        *APPEAL,
     ),
     "already-member": (
         "Anda sudah pernah diterima; program hanya dapat diikuti satu kali.",
         "You have been accepted before; the programme can be taken only once.",
-        *CONTACT,
+        *APPEAL,
     ),
 }
 NOT_SELECTED_OTHERWISE: Final = ("", "", *CONTACT)
+SELECTED_BY_APPEAL: Final = (
+    "Selamat, banding Anda mendapat kursi di gelombang {wave}.",
+    "Congratulations, your appeal was given a seat in wave {wave}.",
+)
+APPEAL_LODGED: Final = (
+    "Banding Anda atas hasil gelombang {wave} sudah diterima.",
+    "Your appeal against the result of wave {wave} has been received.",
+    "Bawa bukti Anda ke kantor layanan dan sebutkan nomor banding {appeal_id}.",
+    "Take your papers to a service office and give the number of the appeal, {appeal_id}.",
+)
+_UPHELD: Final = (
+    "Banding Anda atas hasil gelombang {wave} dikabulkan: catatan tentang Anda keliru. Anda mendapat kursi di "
+    "gelombang berikutnya; undian yang lama tidak berubah.",
+    "Your appeal against the result of wave {wave} was upheld: the record about you was wrong. You get a seat in the "
+    "next wave; the old draw does not change.",
+    "Tunggu gelombang berikutnya diumumkan; Anda tidak perlu melakukan apa pun.",
+    "Wait for the result of the next wave; there is nothing you need to do.",
+)
+_DISMISSED: Final = (
+    "Banding Anda atas hasil gelombang {wave} ditolak: catatan yang dipakai ternyata benar.",
+    "Your appeal against the result of wave {wave} was dismissed: the record is right.",
+    *CONTACT,
+)
+APPEAL_DECIDED: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    "record-wrong": _UPHELD,
+    "record-right": _DISMISSED,
+    "no-evidence": (
+        "Banding Anda atas hasil gelombang {wave} ditolak: tidak ada bukti yang ditunjukkan.",
+        "Your appeal against the result of wave {wave} was dismissed: no evidence was shown.",
+        *CONTACT,
+    ),
+}
+APPEAL_DECIDED_OTHERWISE: Final = {True: _UPHELD, False: _DISMISSED}
 MONEY_RESERVED: Final = (
     "Dana {amount} telah dicadangkan untuk pelatihan dan insentif Anda.",
     "{amount} has been set aside for your training and incentives.",

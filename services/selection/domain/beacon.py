@@ -5,10 +5,12 @@ Scheme bls-unchained-g1-rfc9380 (drand's "quicknet"): the signature is a point o
 """
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from py_ecc.bls.g2_primitives import pubkey_to_G1, signature_to_G2, subgroup_check
 from py_ecc.bls.hash_to_curve import hash_to_G1
@@ -48,6 +50,26 @@ class Chain:
         """The first round that is not out before `moment`."""
         elapsed = math.ceil((moment - datetime.fromtimestamp(self.genesis_time, UTC)) / timedelta(seconds=1))
         return max(1, -(-elapsed // self.period_seconds) + 1)
+
+
+def parse_chain(info: Mapping[str, Any]) -> Chain:
+    """A chain from what drand's `/info` answers. Raises ValueError that names what is wrong."""
+    match info:
+        case {
+            "hash": str(chain_hash), "public_key": str(key), "genesis_time": int(genesis), "period": int(period),
+            "schemeID": str(scheme),
+        }:  # fmt: skip
+            if period < 1 or genesis < 0:
+                raise ValueError("period and genesis_time must be positive")
+            if not re.fullmatch("[0-9a-f]{64}", chain_hash):
+                raise ValueError("hash must be 64 hexadecimal digits")
+            if not re.fullmatch(f"[0-9a-f]{{{2 * PUBLIC_KEY_BYTES}}}", key):
+                raise ValueError(f"public_key must be {2 * PUBLIC_KEY_BYTES} hexadecimal digits")
+            if scheme != SCHEME:
+                raise ValueError(f"schemeID must be {SCHEME}, the only one this service verifies")
+            return Chain(chain_hash, key, genesis, period, scheme)
+        case _:
+            raise ValueError("hash, public_key, genesis_time, period and schemeID must be there")
 
 
 @dataclass(frozen=True, slots=True)

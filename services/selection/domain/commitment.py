@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from services.selection.domain.beacon import Chain
+from services.selection.domain.ceremony import Ceremony
 from services.selection.domain.quotas import Stratum
 
 ALGORITHM: Final = "draw/1"
@@ -31,6 +32,7 @@ class Commitment:
     draws_at: datetime
     committed_at: datetime
     signing_key: bytes
+    ceremony: Ceremony | None = None
 
     def document(self) -> dict[str, Any]:
         """The commitment as published."""
@@ -51,6 +53,7 @@ class Commitment:
                 "genesis_time": self.chain.genesis_time,
                 "period_seconds": self.chain.period_seconds,
                 "round": self.beacon_round,
+                **_ceremony(self.ceremony),
             },
             "draws_at": _time(self.draws_at),
             "committed_at": _time(self.committed_at),
@@ -82,6 +85,14 @@ def quotas_of(document: Mapping[str, Any]) -> dict[Stratum, int]:
 def root_of(document: Mapping[str, Any]) -> bytes:
     """The root that a published commitment fixes."""
     return bytes.fromhex(document["pool"]["root"])
+
+
+def _ceremony(ceremony: Ceremony | None) -> dict[str, Any]:
+    """What the randomness says more, and otherwise, where officials take part."""
+    if ceremony is None:
+        return {}
+    officials = [[official.office, official.secret_commitment.hex()] for official in ceremony.officials]
+    return {"source": "ceremony", "officials": officials, "reveal_until": _time(ceremony.reveal_until)}
 
 
 def _time(at: datetime) -> str:

@@ -27,10 +27,12 @@ class State(StrEnum):
 class Step(StrEnum):
     PROPOSE = "propose"
     APPROVE = "approve"
+    RESCHEDULE = "reschedule"
     OPEN = "open"
     CLOSE = "close"
     COMMIT = "commit"
     DRAW = "draw"
+    REDRAW = "redraw"
     PUBLISH = "publish"
     VOID = "void"
 
@@ -39,11 +41,18 @@ TRANSITIONS: Final[Mapping[tuple[State | None, Step], State]] = {
     (None, Step.PROPOSE): State.PROPOSED,
     (State.PROPOSED, Step.PROPOSE): State.PROPOSED,  # nobody outside has seen a proposal: it may be replaced
     (State.PROPOSED, Step.APPROVE): State.ANNOUNCED,
+    # Other times: to open early, to close early or late, to draw at another time; see `lifecycle.reschedule`.
+    (State.ANNOUNCED, Step.RESCHEDULE): State.ANNOUNCED,
+    (State.OPEN, Step.RESCHEDULE): State.OPEN,
+    (State.CLOSED, Step.RESCHEDULE): State.CLOSED,
     (State.ANNOUNCED, Step.OPEN): State.OPEN,
     (State.OPEN, Step.CLOSE): State.CLOSED,
     (State.CLOSED, Step.COMMIT): State.COMMITTED,
     (State.COMMITTED, Step.DRAW): State.DRAWN,
     (State.DRAWN, Step.PUBLISH): State.PUBLISHED,
+    # The same applications are committed to and drawn once more, in public; only until the first result has been sent.
+    (State.COMMITTED, Step.REDRAW): State.CLOSED,
+    (State.DRAWN, Step.REDRAW): State.CLOSED,
     (State.PROPOSED, Step.VOID): State.VOIDED,
     (State.ANNOUNCED, Step.VOID): State.VOIDED,
     (State.OPEN, Step.VOID): State.VOIDED,
@@ -51,6 +60,22 @@ TRANSITIONS: Final[Mapping[tuple[State | None, Step], State]] = {
     (State.COMMITTED, Step.VOID): State.VOIDED,
     (State.DRAWN, Step.VOID): State.VOIDED,  # only until the first result has been sent to a citizen
 }
+
+
+TIMES_OUT_OF_ORDER: Final = Refusal(
+    "times-out-of-order",
+    422,
+    "Waktu buka harus sebelum waktu tutup, dan waktu tutup sebelum waktu undian. Perbaiki waktunya.",
+    "A wave must open before it closes, and close before it is drawn. Correct the times.",
+)
+RESULTS_SENT: Final = Refusal(
+    "results-sent",
+    409,
+    "Hasil undian sudah mulai dikirim kepada warga; gelombang ini tidak dapat dibatalkan atau diundi ulang lagi. Siapa "
+    "yang keberatan dapat mengajukan banding.",
+    "Results are already on their way to citizens; this wave can not be voided or drawn again any more. Whoever "
+    "disagrees can appeal.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +118,12 @@ def move(state: State | None, step: Step) -> State | Refusal:
 
 def void(state: State, results_sent: bool) -> State | Refusal:
     """Give a wave up. A citizen who has been told that they won keeps what they were told: no void after that."""
-    if state is State.DRAWN and results_sent:
-        return Refusal(
-            "results-sent",
-            409,
-            "Hasil undian sudah mulai dikirim kepada warga; gelombang ini tidak dapat dibatalkan lagi.",
-            "Results are already on their way to citizens; this wave can not be voided any more.",
-        )
-    return move(state, Step.VOID)
+    return RESULTS_SENT if state is State.DRAWN and results_sent else move(state, Step.VOID)
+
+
+def redraw(state: State, results_sent: bool) -> State | Refusal:
+    """Set a commitment or a draw aside, to draw the same applications anew; like `void`, not after results."""
+    return RESULTS_SENT if state is State.DRAWN and results_sent else move(state, Step.REDRAW)
 
 
 def propose(
@@ -123,12 +146,7 @@ def propose(
             f"The programme file has no wave {wave}. Give opens_at, closes_at, draws_at and seats yourself.",
         )
     if not opens < closes < draws:
-        return Refusal(
-            "times-out-of-order",
-            422,
-            "Waktu buka harus sebelum waktu tutup, dan waktu tutup sebelum waktu undian. Perbaiki waktunya.",
-            "A wave must open before it closes, and close before it is drawn. Correct the times.",
-        )
+        return TIMES_OUT_OF_ORDER
     if not 0 <= seats <= SEATS_MAX or (seats == 0 and not recycle):
         return Refusal(
             "no-seats",

@@ -1,0 +1,67 @@
+"""What officials do in a ceremony, and the list of reveals that the clock closes. One transaction each."""
+
+import json
+from datetime import datetime
+
+from libs.events.database import Database, Transaction
+from libs.events.logs import get_logger
+from libs.events.refusal import Refused
+from services.selection import store_ceremony
+from services.selection.commands import lock
+from services.selection.domain import ceremony
+from services.selection.domain.ceremony import Official
+from services.selection.domain.wave import State
+from services.selection.signing import Signer
+from services.selection.store import Store
+
+log = get_logger()
+
+
+async def hand_in(
+    tx: Transaction, store: Store, programme: str, number: int, official: Official, person: str, now: datetime
+) -> None:
+    """Commit to a secret. The same again changes nothing. Raises Refused."""
+    found = await lock(tx, store, programme, number)
+    if refusal := ceremony.open_for_hand_in(found.state, found.times.closes_at, now):
+        raise Refused(refusal)
+    if await store_ceremony.official(tx, found.wave_id, person) == official:
+        return
+    if not await store_ceremony.hand_in(tx, found.wave_id, person, official, now):
+        raise Refused(ceremony.ALREADY_HANDED_IN)
+
+
+async def reveal(
+    tx: Transaction, store: Store, programme: str, number: int, secret: bytes, person: str, now: datetime
+) -> None:
+    """Reveal a secret; it is public from now on. The same again changes nothing. Raises Refused."""
+    found = await lock(tx, store, programme, number)
+    official = await store_ceremony.official(tx, found.wave_id, person)
+    # A request that hesitated until the list was closed comes too late, whatever its clock said.
+    until = found.reveal_until if found.reveals is None else None
+    refusal = ceremony.reveal(programme, number, found.state, until, official, secret, now)
+    if refusal:
+        raise Refused(refusal)
+    await store_ceremony.reveal(tx, found.wave_id, person, secret, now)
+
+
+async def close_reveals(store: Store, signer: Signer, database: Database, now: datetime) -> int:
+    """After the deadline and before the round is out, sign who has revealed what. Later nobody may: the wave waits."""
+    async with database.connection() as connection:
+        waves = await store.in_state(connection, State.COMMITTED)
+    for seen in waves:
+        async with database.transaction() as tx:
+            found = await store.lock(tx, seen.programme, seen.number)
+            if (
+                found is None or found.state is not State.COMMITTED or found.commitment is None or found.reveals
+                or found.reveal_until is None or found.draw_due_at is None
+                or not found.reveal_until < now < found.draw_due_at
+            ):  # fmt: skip
+                continue
+            told = await store_ceremony.officials(tx, found.wave_id)
+            secrets = {official.office: official.secret for official in told if official.secret}
+            canonical = ceremony.reveals(json.loads(found.commitment), secrets, now)
+            signature = signer.sign_bytes(ceremony.signed_bytes(canonical))
+            await store_ceremony.close_reveals(tx, found.wave_id, canonical, signature, now)
+        log.info("reveals were closed", programme=found.programme, wave=found.number, silent=len(told) - len(secrets))
+        return 1
+    return 0

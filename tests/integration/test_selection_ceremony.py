@@ -1,0 +1,142 @@
+"""A wave with officials' secrets, on a real PostgreSQL: in time, with one who keeps silent, and too late."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from libs.events.refusal import Refused
+from services.selection import bundle, ceremony
+from services.selection.domain.ceremony import LAST_WORD, Official, secret_commitment, signed_bytes
+from tests.conftest import MakeDatabase
+from tests.integration.selection_world import CLOSES, DRAWS, OPENS, PROGRAMME, World, closed, crowd, open_world
+from tests.reference import draw_by_the_letter as letter
+
+SECRETS = {person: sha256(person.encode()).digest() for person in ("ani", "budi", "citra")}
+OFFICES = {"ani": "Ombudsman", "budi": "Treasury", "citra": "Manpower"}
+DEADLINE = DRAWS - LAST_WORD
+
+
+@pytest_asyncio.fixture
+async def world(database: MakeDatabase) -> AsyncIterator[World]:
+    async with open_world(database) as opened:
+        yield opened
+
+
+async def hand_in(world: World, person: str, secret: bytes | None = None) -> None:
+    told = Official(OFFICES[person], secret_commitment(PROGRAMME, 1, secret or SECRETS[person]))
+    async with world.database.transaction() as tx:
+        await ceremony.hand_in(tx, world.machine.store, PROGRAMME, 1, told, person, world.clock.now())
+
+
+async def reveal(world: World, person: str, secret: bytes | None = None, at: datetime | None = None) -> None:
+    async with world.database.transaction() as tx:
+        await ceremony.reveal(
+            tx, world.machine.store, PROGRAMME, 1, secret or SECRETS[person], person, at or world.clock.now()
+        )
+
+
+async def until_committed(world: World, *people: str) -> None:
+    await world.announce(seats=10)
+    for person in people:
+        await hand_in(world, person)
+    applications = crowd(40)
+    await world.tick(OPENS)
+    await world.tell(*applications)
+    await world.tick(CLOSES)
+    await world.tell(closed(applications))
+    await world.tick()
+    assert await world.state() == "committed"
+
+
+async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(world: World) -> None:
+    await until_committed(world, *SECRETS)
+    view = await world.view()
+    randomness = json.loads(view["commitment"])["randomness"]
+    assert randomness["source"] == "ceremony"
+    assert randomness["officials"] == sorted(
+        ([OFFICES[person], secret_commitment(PROGRAMME, 1, secret).hex()] for person, secret in SECRETS.items()),
+        key=lambda official: official[1],
+    )
+    assert (view["reveal_until"], view["draw_due_at"]) == (DEADLINE, DRAWS)
+    await reveal(world, "ani")
+    await reveal(world, "ani")
+    await reveal(world, "budi", at=DEADLINE)
+    with pytest.raises(Refused, match="no-reveals-now"):
+        await reveal(world, "citra", at=DEADLINE + timedelta(seconds=1))
+    await world.tick(DEADLINE)
+    assert (await world.view())["reveals"] is None
+    await world.tick(DEADLINE + timedelta(seconds=10))
+    view = await world.view()
+    assert view["state"] == "committed"
+    with pytest.raises(Refused, match="no-reveals-now"):
+        await reveal(world, "citra", at=DEADLINE)
+    named = dict(json.loads(view["reveals"])["reveals"])
+    assert named == {"Ombudsman": SECRETS["ani"].hex(), "Treasury": SECRETS["budi"].hex(), "Manpower": None}
+    Ed25519PublicKey.from_public_bytes(world.machine.signer.public_key).verify(
+        view["reveals_signature"], signed_bytes(view["reveals"])
+    )
+    await world.tick(DRAWS)
+    view = await world.view()
+    assert (view["state"], view["winners"]) == ("published", 10)
+    told = [
+        (bytes.fromhex(committed), bytes.fromhex(named[office]) if named[office] else None)
+        for office, committed in randomness["officials"]
+    ]
+    assert view["seed"] == letter.ceremony_seed(view["root"], view["randomness"], told)
+    header = bundle.header(view)
+    assert list(header)[-2:] == ["reveals", "reveals_signature"]
+
+
+async def test_a_list_that_was_not_closed_in_time_stops_the_draw(world: World) -> None:
+    """Once the outcome can be computed nobody may decide about a secret: officers have to say in public what now."""
+    await until_committed(world, "ani", "budi")
+    await world.tick(DRAWS)
+    view = await world.view()
+    assert (view["state"], view["waiting"], view["reveals"]) == ("committed", "reveals-too-late", None)
+    with pytest.raises(asyncpg.CheckViolationError, match="wave_reveals_in_time"):
+        async with world.database.transaction() as tx:
+            await tx.execute(
+                "UPDATE wave SET reveals = '', reveals_signature = decode(repeat('00', 64), 'hex'),"
+                " reveals_closed_at = draw_due_at"
+            )
+    # The next attempt rests on the beacon: its officials' secrets may be known by now.
+    await world.redraw()
+    await world.tick()
+    view = await world.view()
+    assert json.loads(view["commitment"])["randomness"]["source"] == "drand"
+    await world.tick(view["draw_due_at"])
+    assert await world.state() == "published"
+
+
+async def test_one_official_alone_is_no_ceremony(world: World) -> None:
+    await until_committed(world, "ani")
+    assert json.loads((await world.view())["commitment"])["randomness"]["source"] == "drand"
+    with pytest.raises(Refused, match="no-reveals-now"):
+        await reveal(world, "ani")
+
+
+async def test_a_commitment_is_handed_in_once_and_in_time(world: World) -> None:
+    await world.announce(seats=10)
+    await hand_in(world, "ani")
+    await hand_in(world, "ani")
+    with pytest.raises(Refused, match="already-handed-in"):
+        await hand_in(world, "ani", b"x" * 32)
+    with pytest.raises(Refused, match="already-handed-in"):
+        await hand_in(world, "budi", SECRETS["ani"])
+    await world.tick(CLOSES)
+    with pytest.raises(Refused, match="hand-in-closed"):
+        await hand_in(world, "budi")
+
+
+async def test_a_wrong_secret_and_a_stranger_are_refused(world: World) -> None:
+    await until_committed(world, "ani", "budi")
+    with pytest.raises(Refused, match="wrong-secret"):
+        await reveal(world, "ani", b"x" * 32)
+    with pytest.raises(Refused, match="not-an-official"):
+        await reveal(world, "citra")
