@@ -1,0 +1,22 @@
+"""One turn of one contestant, in a process of its own: `python -m tests.bench module:function < options.json`."""
+
+import importlib
+import json
+import sys
+
+import uvloop
+
+from tests.bench.world import Where
+
+
+def main() -> None:
+    """Run the function named on the command line with the options on stdin; print its answer as the last line."""
+    module, _, function = sys.argv[1].partition(":")
+    options = json.load(sys.stdin)
+    where = Where(**options.pop("where"))
+    answer = uvloop.run(getattr(importlib.import_module(module), function)(where, **options))
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

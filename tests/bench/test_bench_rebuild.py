@@ -1,0 +1,102 @@
+"""A projection is dropped and built anew from its topic: the same to the last byte, and how fast."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import pytest
+
+from deploy.local.bus import Cluster
+from libs.events.contracts import Event
+from tests.bench import pairs, records
+from tests.bench.conftest import MakePlace
+from tests.bench.pairs import Report
+from tests.bench.world import Where, durability, fill_topic, this_machine, turn
+
+EVENTS: Final = 100_000
+WANTED: Final = 100_000
+
+DIGEST: Final = """
+SELECT encode(sha256(convert_to(coalesce(string_agg(row::text, E'\\n' ORDER BY row::text), ''), 'UTF8')), 'hex')
+  FROM (SELECT {columns} FROM {table}) AS row"""
+
+# What a projection says, table by table; numbers that only tell in which order rows were written are left out.
+TIMELINES: Final = {"timeline": "citizen_id, entry_id, at, what, data"}
+BOOKS: Final = {
+    "entry": "event_id, type, at, programme, amount_rupiah, citizen_id, payout_id, milestone, rail, attempt, number",
+    "book": "programme, events, appropriation_rupiah, available_rupiah, reserved_rupiah, in_flight_rupiah, paid_rupiah",
+    "reservation": "citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah, releases",
+    "payout": "payout_id, citizen_id, programme, province, milestone, rail, amount_rupiah, attempt, state",
+    "total": "programme, province, rail, milestone, submitted, paid, in_flight_rupiah, paid_rupiah",
+}
+CASES: Final[dict[str, tuple[str, tuple[str, ...], dict[str, str], Callable[[int], list[Event]]]]] = {
+    "timelines": (
+        "registration",
+        ("training-completed", "waves", "selected-in-batch", "incentive-paid"),
+        TIMELINES,
+        records.ratings,
+    ),
+    "books": ("finance", ("incentive-paid",), BOOKS, records.payments),
+}
+
+
+async def digests(where: Where, tables: dict[str, str]) -> dict[str, str]:
+    """The digest of every table of a projection."""
+    async with where.owner() as owner:
+        return {
+            table: await owner.fetchval(DIGEST.format(table=table, columns=columns))
+            for table, columns in tables.items()
+        }
+
+
+async def drop(where: Where, tables: dict[str, str]) -> None:
+    """Forget the projection and how far it had come. The topic is all that is left of it."""
+    async with where.owner() as owner:
+        await owner.execute(f"TRUNCATE position, {', '.join(tables)} CASCADE")
+
+
+async def measure(where: Where, projection: str, count: int, rounds: int) -> dict[str, list[float]]:
+    """Build a projection, then drop and rebuild it `rounds` times, in turns with a worker whose reactions do nothing.
+
+    Raises AssertionError when a digest differs.
+    """
+    _, _, tables, make = CASES[projection]
+    told = make(count)
+    await fill_topic(where, told)
+    await turn("consumers:rebuild", where, count=len(told), projection=projection)
+    first = await digests(where, tables)
+
+    async def run(idle: bool) -> float:
+        await drop(where, tables)
+        assert await digests(where, tables) != first, "nothing was dropped"
+        answer = await turn("consumers:rebuild", where, count=len(told), projection=projection, idle=idle)
+        assert idle or await digests(where, tables) == first, f"{projection} came out differently"
+        return float(answer["rate"])
+
+    names = {f"ours, {projection}": False, f"event path alone, {projection}": True}
+    return await pairs.take_turns({name: partial(run, idle) for name, idle in names.items()}, rounds)
+
+
+@pytest.mark.bench
+async def test_bench_rebuild(where: MakePlace, kafka: Cluster) -> None:
+    figures: dict[str, list[float]] = {}
+    for projection, (service, topics, _, _) in CASES.items():
+        at = where(service, *topics)
+        figures |= await measure(at, projection, EVENTS, pairs.PAIRS)
+    report = Report(
+        "rebuild",
+        "A projection rebuilt from its topic",
+        "events/s",
+        await durability(at, kafka, "incentive-paid"),
+        figures,
+        single={"digests": "identical in every round", "events_a_second_wanted": WANTED},
+        notes=(
+            "`timelines` is registration's: one row per event, nothing but one INSERT a batch. `books` is "
+            "finance's: every event is copied, followed through its payout and reservation in Python, and added to "
+            "balances and totals. Tables are emptied, positions forgotten, and one worker with the service's own "
+            "reactions reads everything again.",
+            "`event path alone` is the same worker on the same topic with reactions that do nothing: fetching, "
+            "decoding, positions. It is the ceiling of any projection.",
+        ),
+    )
+    pairs.save(report, await this_machine(at))
