@@ -17,10 +17,10 @@ KILLS ?= 1000
 look = @if [ -e $(VENV)/.complete ] && [ -x $(RUN) ]; then $(RUN) -m deploy.local $(1) $(ARGS); else \
   echo "Nothing was set up in this folder, so nothing runs from it. Start with: make up" >&2; exit $(2); fi
 
-.PHONY: help demo up down status logs restart test check chaos bench docs setup lock clean
+.PHONY: help demo up down status logs restart draw-demo test check chaos bench docs setup lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## Replay the 2020 programme on real servers and check every rupiah (SCALE=1000: one citizen in 1000)
 	@$(RUN) -m deploy.demo $(ARGS)
@@ -39,6 +39,10 @@ logs: ## Show what the processes say (ARGS="training --follow" for one of them, 
 
 restart: ## Stop and start some of the processes (ARGS=training)
 	$(call look,restart,1)
+
+draw-demo: setup ## Make one public bundle of 100,000 synthetic applicants under var/draw, and verify it
+	@$(RUN) -m tests.draw_demo
+	@$(RUN) services/selection/verify_draw.py var/draw/demo.draw.jsonl
 
 test: setup ## Run the tests on real servers (ARGS="-k name" for some of them)
 	@$(RUN) -m pytest $(ARGS)

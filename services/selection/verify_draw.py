@@ -32,8 +32,7 @@ class Broken(Exception):
 class Report:
     """Collects what was found; prints sentences."""
 
-    def __init__(self) -> None:
-        self.differences = 0
+    differences = 0
 
     def ok(self, sentence: str) -> None:
         print(f"ok    {sentence}")
@@ -43,10 +42,8 @@ class Report:
 
     def differ(self, sentence: str) -> None:
         self.differences += 1
-        if self.differences <= DIFFERENCES_SHOWN_MAX:
-            print(f"DIFF  {sentence}")
-        elif self.differences == DIFFERENCES_SHOWN_MAX + 1:
-            print("DIFF  ... and more")
+        if self.differences <= DIFFERENCES_SHOWN_MAX + 1:
+            print(f"DIFF  {sentence if self.differences <= DIFFERENCES_SHOWN_MAX else '... and more'}")
 
     def check(self, agrees: bool, fine: str, different: str) -> bool:
         if agrees:
@@ -117,9 +114,8 @@ def check_commitment(bundle: Bundle, key: str | None, report: Report) -> None:
         tier in TIERS and isinstance(seats, int) and seats >= 0 for _, tier, seats in promise["quotas"]
     )
     seats = sum(row[2] for row in promise["quotas"])
-    report.check(
-        fine, f"the quotas are consistent ({seats} seats)", "the quotas are doubled, unsorted or not whole numbers"
-    )
+    wrong = "the quotas are doubled, unsorted or not whole numbers"
+    report.check(fine, f"the quotas are consistent ({seats} seats)", wrong)
 
 
 def check_pool(bundle: Bundle, report: Report) -> None:
@@ -148,14 +144,12 @@ def check_pool(bundle: Bundle, report: Report) -> None:
             raise Broken(f"{where} has a field that draw/1 does not know") from None
     count, root = promise["pool"]["count"], promise["pool"]["root"]
     report.check(len(ids) == count, f"the pool has {count} entries", f"{len(ids)} entries, {count} were signed")
-    report.check(
-        merkle_root(leaves).hex() == root, f"the root is {root}", "the pool does not have the root that was signed"
-    )
+    same = merkle_root(leaves).hex() == root
+    report.check(same, f"the root is {root}", "the pool does not have the root that was signed")
     excluded = [bytes.fromhex(row[1]) for row in bundle.excluded]
     everybody = sorted(ids + excluded)
-    report.check(
-        len(set(everybody)) == len(everybody), "no application is there twice", "an application is there twice"
-    )
+    once = len(set(everybody)) == len(everybody)
+    report.check(once, "no application is there twice", "an application is there twice")
     intake = promise["intake"]
     report.check(
         len(everybody) == intake["count"] and sha256(b"".join(everybody)).hexdigest() == intake["digest"],
@@ -180,17 +174,20 @@ def merkle_root(leaves: list[bytes]) -> bytes:
 
 
 def check_randomness(bundle: Bundle, report: Report) -> bytes:
-    """The announced round, when it was out, its hash and, where possible, its BLS signature; the 32 bytes."""
+    """The announced round, when it was out, its hash and, where possible, its BLS signature; the seed."""
     told, announced = bundle.header["randomness"], bundle.promise["randomness"]
-    number = announced["round"]
-    report.check(
-        told["round"] == number, f"round {number} was announced and used", "another round was used than announced"
-    )
+    number, ceremony = announced["round"], announced["source"] == "ceremony"
+    used = told["round"] == number
+    report.check(used, f"round {number} was announced and used", "another round was used than announced")
+    if not ceremony and announced["source"] != "drand":
+        raise Broken(f"the commitment names a source of randomness that draw/1 does not know: {announced['source']}")
     genesis = datetime.fromtimestamp(announced["genesis_time"], UTC)
     period = timedelta(seconds=announced["period_seconds"])
     out_at = genesis + period * (number - 1)
     committed = datetime.fromisoformat(bundle.promise["committed_at"])
     earliest = max(datetime.fromisoformat(bundle.promise["draws_at"]), committed + timedelta(seconds=60))
+    if ceremony:
+        earliest = max(earliest, datetime.fromisoformat(announced["reveal_until"]) + timedelta(seconds=60))
     first = max(1, -((genesis - earliest) // period) + 1)
     report.check(
         number == first and out_at > committed,
@@ -198,20 +195,45 @@ def check_randomness(bundle: Bundle, report: Report) -> bytes:
         f"round {first} is the first one after the commitment and the draw's time; another one was announced",
     )
     signature, randomness = bytes.fromhex(told["signature"]), bytes.fromhex(told["randomness"])
-    report.check(
-        sha256(signature).digest() == randomness,
-        "randomness = hash of signature",
-        "randomness is no hash of it",
-    )
+    hashed = sha256(signature).digest() == randomness
+    report.check(hashed, "randomness = hash of signature", "randomness is no hash of it")
     verdict = bls_verify(announced, number, signature)
-    if verdict is None:
+    if verdict is not None:
+        report.check(verdict, "the beacon's signature is genuine", "the beacon's signature is not genuine")
+    else:
         report.warn(
             "the beacon's BLS signature was not checked (pip install py_ecc). Compare round "
             f"{number} of chain {announced['chain']} with what the beacon publishes: {told['signature']}"
         )
-    else:
-        report.check(verdict, "the beacon's signature is genuine", "the beacon's signature is not genuine")
-    return randomness
+    parts = check_reveals(bundle, committed, out_at, report) if ceremony else []
+    tag = b"gelombang draw/1 ceremony\x00" if ceremony else b"gelombang draw/1 seed\x00"
+    return sha256(tag + bytes.fromhex(bundle.promise["pool"]["root"]) + randomness + b"".join(parts)).digest()
+
+
+def check_reveals(bundle: Bundle, committed: datetime, out_at: datetime, report: Report) -> list[bytes]:
+    """Section 6: the officials, the signed list of reveals and its time; each official's part of the seed."""
+    promise, text = bundle.promise, bundle.header["reveals"]
+    officials, told = promise["randomness"]["officials"], json.loads(text)
+    until, closed = (datetime.fromisoformat(at) for at in (promise["randomness"]["reveal_until"], told["closed_at"]))
+    hashes = [promised for _, promised in officials]
+    key, signature = bytes.fromhex(promise["signing_key"]), bytes.fromhex(bundle.header["reveals_signature"])
+    report.check(
+        len(hashes) > 1 and hashes == sorted(set(hashes)) and committed < until <= closed < out_at
+        and (told["algorithm"], told["root"]) == ("draw/1 reveals", promise["pool"]["root"])
+        and text == json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        and [office for office, _ in told["reveals"]] == [office for office, _ in officials]
+        and ed25519_verify(key, b"gelombang draw/1 reveals\x00" + text.encode(), signature),
+        f"the list of reveals was closed and signed before the round was out, at {closed.isoformat()}",
+        "the list of reveals is not the signed one of this wave, or was not closed in time",
+    )  # fmt: skip
+    about, parts = promise["programme"].encode() + b"\x00" + promise["wave"].to_bytes(4, "big"), []
+    for (office, promised), (_, secret) in zip(officials, told["reveals"], strict=False):
+        if secret is None:
+            report.warn(f"{office} did not reveal their secret; it had no part in the seed")
+        elif sha256(b"gelombang draw/1 secret\x00" + about + bytes.fromhex(secret)).hexdigest() != promised:
+            report.differ(f"the secret of {office} is not the one they had committed to")
+        parts.append(b"\x00" + bytes.fromhex(promised) if secret is None else b"\x01" + bytes.fromhex(secret))
+    return parts
 
 
 def draw(bundle: Bundle, seed: bytes) -> dict[int, tuple[int, str, str]]:
@@ -249,9 +271,8 @@ def draw(bundle: Bundle, seed: bytes) -> dict[int, tuple[int, str, str]]:
     return {leaf: (ranks[leaf], *stratum) for leaf, stratum in won.items()}
 
 
-def check_winners(bundle: Bundle, randomness: bytes, report: Report) -> None:
+def check_winners(bundle: Bundle, seed: bytes, report: Report) -> None:
     """The seed, and every winner with rank and seat."""
-    seed = sha256(b"gelombang draw/1 seed\x00" + bytes.fromhex(bundle.promise["pool"]["root"]) + randomness).digest()
     report.check(seed.hex() == bundle.header["seed"], f"the seed is {seed.hex()}", "the published seed is another one")
     ours = draw(bundle, seed)
     theirs: dict[int, tuple[int, str, str]] = {}
@@ -271,9 +292,8 @@ def check_winners(bundle: Bundle, randomness: bytes, report: Report) -> None:
             report.differ(f"{who}: rank and seat should be {mine}, published are {published}")
     if ours == theirs:
         report.ok(f"the {len(ours)} winners are the same, with the same ranks and seats")
-    report.check(
-        bundle.header["winners"] == len(ours), "so is their number", "the header has another number of winners"
-    )
+    number = bundle.header["winners"] == len(ours)
+    report.check(number, "so is their number", "the header has another number of winners")
 
 
 # Ed25519 (RFC 8032, section 5.1), verification only.

@@ -1,17 +1,19 @@
 """A public bundle made without a store, for the verifier to judge."""
 
 import hashlib
+import json
 import random
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.simulators.beacon import chain_info, secret_key, sign
 from services.selection.bundle import header, lines
-from services.selection.domain import merkle
+from services.selection.domain import ceremony, merkle
 from services.selection.domain.beacon import Chain, announced_round
+from services.selection.domain.ceremony import Ceremony, Official
 from services.selection.domain.commitment import Commitment
 from services.selection.domain.draw import draw
 from services.selection.domain.pool import SALT_BYTES, Application, Rules, freeze, intake_digest, leaf_hashes
@@ -47,7 +49,19 @@ def people(count: int, seed: int = 1) -> list[Application]:
     return found
 
 
-def make(applications: Sequence[Application]) -> list[Any]:
+def officials() -> Ceremony:
+    """Three officials, of whom the last one does not reveal. Their secrets are known to whoever reads this."""
+    offices = ("Kepala Pelaksana", "Inspektorat", "Ombudsman")
+    secrets = [hashlib.sha256(office.encode()).digest() for office in offices]
+    handed_in = [ceremony.secret_commitment("prakerja-2020", 1, secret) for secret in secrets]
+    found = zip(offices, handed_in, (*secrets[:2], None), strict=True)
+    told = sorted((Official(*each) for each in found), key=lambda official: official.secret_commitment)
+    return Ceremony(tuple(told), DRAWS - timedelta(seconds=60))
+
+
+def make(
+    applications: Sequence[Application], quotas: Mapping[Stratum, int] = QUOTAS, planned: Ceremony | None = None
+) -> list[Any]:
     """The values of a bundle's lines, without the closing one."""
     frozen = freeze(applications, Rules(other_aid=False, household_cap=2))
     entries = frozen.pool
@@ -56,16 +70,24 @@ def make(applications: Sequence[Application]) -> list[Any]:
     promise = Commitment(
         programme="prakerja-2020", wave=1, intake_count=len(applications),
         intake_digest=intake_digest([each.application_id for each in applications]),
-        excluded=frozen.excluded_counts(), pool_count=len(entries), root=root, quotas=QUOTAS, household_cap=2,
+        excluded=frozen.excluded_counts(), pool_count=len(entries), root=root, quotas=quotas, household_cap=2,
         chain=CHAIN, beacon_round=ROUND, draws_at=DRAWS, committed_at=COMMITTED, signing_key=SIGNER.public_key,
+        ceremony=planned,
     )  # fmt: skip
     randomness = hashlib.sha256(BEACON_SIGNATURE).digest()
-    seed = seed_of(root, randomness)
-    outcome = draw(entries, QUOTAS, seed)
+    seed, reveals = seed_of(root, randomness), None
+    if planned:
+        document = promise.document()
+        secrets = {each.office: each.secret for each in planned.officials if each.secret}
+        reveals = ceremony.reveals(document, secrets, planned.reveal_until + timedelta(seconds=10))
+        seed = ceremony.seed_of(root, randomness, document, json.loads(reveals))
+    outcome = draw(entries, quotas, seed)
     first = header(
         {
             "commitment": promise.canonical(), "signature": SIGNER.sign(promise.canonical()), "beacon_round": ROUND,
             "beacon_signature": BEACON_SIGNATURE, "randomness": randomness, "seed": seed, "winners": outcome.winners,
+            "reveals": reveals,
+            "reveals_signature": SIGNER.sign_bytes(ceremony.signed_bytes(reveals)) if reveals else None,
         }
     )  # fmt: skip
     columns = zip(entries.ids, entries.strata, entries.groups, entries.places, strict=True)

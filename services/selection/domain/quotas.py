@@ -55,3 +55,8 @@ def add(quotas: Mapping[Stratum, int], recycled: Mapping[Stratum, int]) -> dict[
     """The quotas with recycled seats put back into the strata they were taken from."""
     strata = sorted(quotas.keys() | recycled.keys())
     return {stratum: quotas.get(stratum, 0) + recycled.get(stratum, 0) for stratum in strata}
+
+
+def without(quotas: Mapping[Stratum, int], taken: Mapping[Stratum, int]) -> dict[Stratum, int]:
+    """What is left of the quotas when some seats are given otherwise; never more than a stratum has."""
+    return {stratum: seats - taken.get(stratum, 0) for stratum, seats in quotas.items()}
