@@ -112,7 +112,7 @@ def number_of(envelope: Envelope) -> int | None:
 
 
 def read_events(envelopes: Sequence[Envelope], topic: str) -> list[Event | Poison]:
-    """The events inside envelopes that have one type and schema, read together; in the place of a bad one its Poison."""
+    """The events inside envelopes of one type and schema, read together; in the place of a bad one its Poison."""
     contract, data = (
         CATALOGUE.get(envelopes[0].type),
         b"[" + b",".join([envelope.data for envelope in envelopes]) + b"]",

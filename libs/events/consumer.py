@@ -22,13 +22,15 @@ from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, in_order
-from libs.events.parking import Parked, as_poison, divide, park, parked_keys
-from libs.events.position import Gap, Position, Seen, Verdict, place, sort_out
+from libs.events.parking import Parked, as_poison, divide, park, parked_before, parked_keys
+from libs.events.position import Gap, Position, Verdict, place, sort_out
 from libs.events.records import Read, look_at
 from libs.events.topics import read_by
 
 POLL_RECORDS = 5_000
 FETCH_MS = 200
+PROVE_SECONDS = 60.0
+"""How often a lane at rest is looked at again: a log that was lost and filled up to our place looks like one."""
 POISON_SHARE_MAX = 0.5
 POISON_SHARE_FROM = 100  # records; fewer may well be all poison by chance
 
@@ -62,7 +64,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.to_search: set[TopicPartition] = set()
         self.failure: Exception | None = None
         self.seen = self.poisoned = 0
-        self.told = time.monotonic()
+        self.told = self.proven = time.monotonic()
+        self.moved: set[TopicPartition] = set()
         self.to_tell: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
@@ -78,11 +81,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.kafka.subscribe([topic.name for topic in read_by(self.service)], listener=self)
         while not self.stopping.is_set():
             fetched = await self._fetch()
-            records = [look_at(record) for lane in sorted(fetched) for record in fetched[lane]]
+            records = look_at([record for lane in sorted(fetched) for record in fetched[lane]])
             if records:
                 faults.point("consumer.read")
                 await self.apply(records)
                 await self._search()
+            await self._prove()
             await self.tell_kafka()
 
     async def _fetch(self) -> Mapping[TopicPartition, list[Any]]:
@@ -101,25 +105,26 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Go to where the database says. The client swallows what a listener raises, so `run` raises it instead."""
+        log.info("lanes assigned", lanes=len(assigned))
         try:
             await self._go_to_positions(assigned)
         except Exception as error:
             self.failure = error
 
     async def _go_to_positions(self, assigned: Collection[TopicPartition]) -> None:
-        """The next records of these lanes are the ones the database waits for."""
+        """Read these lanes from the last number that the database knows; a gap there is one that opens now."""
         if not assigned:
             return
         async with self.database.connection() as connection:
-            rows = {(row["topic"], row["lane"]): row["next_offset"] for row in await QUERIES.position_all(connection)}
+            rows = {(row["topic"], row["lane"]): row["number_at"] for row in await QUERIES.position_all(connection)}
         ends, begins = (
             await self.kafka.end_offsets(assigned),
             await self.kafka.beginning_offsets(assigned),
         )
         for partition in assigned:
-            wanted = rows.get((partition.topic, partition.partition), 0)
-            self.kafka.seek(partition, place(wanted, begins[partition], ends[partition]))
-        log.info("lanes assigned", lanes=len(assigned))
+            lane = (partition.topic, partition.partition)
+            self.kafka.seek(partition, place(rows.get(lane, 0), begins[partition], ends[partition]))
+            self.gaps.pop(lane, None)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Nothing to save: a batch under way meets the next owner at the row lock, and one of the two finds repeats."""
@@ -188,20 +193,22 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             lanes=[lane[1] for lane, _ in lanes],
         )
         positions = {
-            (row["topic"], row["lane"]): Position(row["next_offset"], row["number"], row["epoch"]) for row in rows
+            (row["topic"], row["lane"]): Position(row["next_offset"], row["number"], row["epoch"], row["number_at"])
+            for row in rows
         }
         verdicts: dict[Lane, Verdict] = {}
         news: list[Read] = []
+        strays: list[Read] = []
         for lane, run in lanes:
-            verdict = sort_out(
-                positions[lane],
-                [Seen(read.offset, read.number, read.epoch) for read in run],
-            )
+            verdict = sort_out(positions[lane], run)
             verdicts[lane] = verdict
             for index in verdict.strays:
                 stray = run[index]
                 stray.poison = stray.poison or codec.Poison("old-epoch", "sent by a relay of an older epoch")
+            strays += [run[index] for index in verdict.strays]
             news += [run[index] for index in sorted(verdict.news + verdict.strays)]
+        if strays and (before := await parked_before(tx, strays)):
+            news = [read for read in news if (read.lane, read.offset, read.value) not in before]
         return verdicts, news
 
     @staticmethod
@@ -214,6 +221,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             offsets=[verdicts[lane].after.next_offset for lane in lanes],
             numbers=[verdicts[lane].after.number for lane in lanes],
             epochs=[verdicts[lane].after.epoch for lane in lanes],
+            numbers_at=[verdicts[lane].after.number_at for lane in lanes],
         )
 
     def _account(
@@ -227,7 +235,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             topic = lane[0]
             metrics.consumer_applied.labels(topic).inc(len(verdict.news))
             metrics.consumer_repeats.labels(topic).inc(verdict.repeats)
-            self.to_tell[TopicPartition(*lane)] = verdict.after.next_offset
+            partition = TopicPartition(*lane)
+            self.to_tell[partition] = verdict.after.next_offset
+            if verdict.news:
+                self.moved.add(partition)
             self._watch_gap(lane, verdict)
         for record in poison:
             metrics.consumer_parked.labels(record.lane[0], record.reason.reason).inc()
@@ -260,6 +271,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.to_search.clear()
         for partition, begin in (await self.kafka.beginning_offsets(list(searched)) if searched else {}).items():
             self.kafka.seek(partition, begin)
+
+    async def _prove(self) -> None:
+        """Now and then, see whether the logs of lanes without news are still those in which we have our places."""
+        if time.monotonic() - self.proven > PROVE_SECONDS:
+            still = self.kafka.assignment() - self.moved
+            read = {lane for lane in still if await self.kafka.position(lane) == self.kafka.highwater(lane)}
+            self.moved.clear()
+            self.proven = time.monotonic()
+            await self._go_to_positions(read)
 
     async def tell_kafka(self) -> None:
         """Tell Kafka where we are, once a second, for lag monitors. Nothing depends on it."""

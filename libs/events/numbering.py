@@ -5,7 +5,7 @@ outbox alone: a relay that starts again, or a second one, gives the same events 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Lane: TypeAlias = tuple[str, int]
@@ -39,10 +39,71 @@ def assign(numbers: Mapping[Lane, int], rows: Iterable[Sequence[Any]]) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The newest numbered record of a lane, as Kafka holds it."""
+    """The newest record of a lane up to which Kafka lacks none."""
 
     number: int
     event_id: str
+
+
+Births: TypeAlias = dict[Lane, tuple[int, int]]
+"""Offset and moment (milliseconds) of the first record that Kafka has of each lane; a lane that is missing is empty."""
+
+
+def same_log(known: int | None, birth: tuple[int, int] | None) -> bool:
+    """Whether a log whose first record is of the moment `known` has not been lost and begun again since.
+
+    A log that does not begin at offset 0 has lost its beginning to retention, and tells nothing.
+    """
+    return birth is not None and (birth[0] > 0 or birth[1] == known)
+
+
+@dataclass(slots=True)
+class Proof:
+    """How far a lane is complete, as far as it was read. Begin with `prove`.
+
+    A log that was lost while a relay went on holds later numbers before earlier ones, in whole runs: those are `apart`.
+    """
+
+    number: int | None
+    """Everything up to here is there, or was until retention took it; None while nothing tells where that was."""
+    event_id: str = ""
+    number_at: int = -1
+    """The offset at which the next record must be, and be the next number; -1 when it may be any."""
+    apart: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def add(self, offset: int, number: int | None, event_id: str) -> bool:
+        """The next record, in offset order. False when this is not the log that acknowledged the last number."""
+        if self.number_at >= 0:
+            if offset != self.number_at or self.number is None or number != self.number + 1:
+                return False
+            self.number_at = -1
+        if number is None:
+            return True
+        if self.number is None or number == self.number + 1:
+            self.number, self.event_id = number, event_id
+            while run := next((run for run in self.apart if run[0] <= self.number + 1 <= run[1]), None):
+                _, self.number, self.event_id = run
+        elif number > self.number:
+            joined = bool(self.apart) and self.apart[-1][1] + 1 == number
+            first = self.apart.pop()[0] if joined else number
+            self.apart.append((first, number, event_id))
+        return True
+
+    def tail(self, stored: int) -> Tail | None:
+        """Where the lane stops being complete; None where it never began. `stored` is believed of an empty lane."""
+        number = stored if self.number is None else self.number
+        return Tail(number, self.event_id) if number else None
+
+
+def prove(number: int, number_at: int, begin: int, end: int) -> tuple[Proof, int]:
+    """Prove a lane that holds the offsets from `begin` up to `end`: where to start reading, and what to expect there.
+
+    If the last number stands where it was acknowledged, nothing before it is missing. If the log has no such offset,
+    everything is read; numbers before a beginning that retention has moved were there.
+    """
+    if begin <= number_at < end:
+        return Proof(number - 1, number_at=number_at), number_at
+    return Proof(None if begin else 0), begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +123,8 @@ class Behind:
     missing: int
 
 
-def judge(lane: Lane, stored: int, tail: Tail | None, unsent_ids: Sequence[str]) -> Ahead | Behind | None:
-    """Hold the tail of a lane against the stored number and the ids of the unsent rows that would be numbered next.
+def judge(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
+    """Hold the tail of a lane against the stored number, and the id of the unsent row that would get its number.
 
     After a crash the topic may be ahead of the stored number by rows that were sent but not recorded: those rows are
     still in the outbox and the tail's event id proves it. Anything else ahead was never in this database.
@@ -71,9 +132,6 @@ def judge(lane: Lane, stored: int, tail: Tail | None, unsent_ids: Sequence[str])
     last = tail.number if tail else 0
     if last < stored:
         return Behind(lane, stored - last)
-    if tail is None or last == stored:
-        return None
-    surplus = last - stored
-    if surplus <= len(unsent_ids) and unsent_ids[surplus - 1] == tail.event_id:
+    if tail is None or last == stored or tail.event_id == unsent_id:
         return None
     return Ahead(lane, stored + 1, last)

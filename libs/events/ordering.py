@@ -18,6 +18,9 @@ def in_order(events: Iterable[Event]) -> list[tuple[type[Event], list[Event]]]:
 
     Events of different keys may change places: no order is promised between them.
     """
+    events = list(events)
+    if len(kinds := {type(event) for event in events}) == 1:
+        return [(kinds.pop(), events)]
     last: dict[str, tuple[int, type[Event]]] = {}
     groups: dict[tuple[int, str], tuple[type[Event], list[Event]]] = {}
     for event in events:

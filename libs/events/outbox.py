@@ -9,18 +9,33 @@ from libs.events.contracts import Event
 from libs.events.database import QUERIES, Spoken, Transaction
 from libs.events.topics import TOPIC_OF
 
+BYTES_MAX = codec.VALUE_BYTES_MAX - len(codec.numbered(b"", 10**codec.NUMBER_DIGITS_MAX - 1, codec.EPOCH_MAX))
+"""What every reader takes, with room for the number that the relay adds. A larger event would hold up its lane."""
 COPY_FROM = 64  # rows; below this one INSERT is cheaper than the round trips of COPY
 
 
+class EventTooLarge(Exception):
+    """An event has more bytes than its readers take. It was not written, and neither should be what it announces."""
+
+
 async def add(tx: Transaction, events: Sequence[Event]) -> None:
-    """Announce events together with the state that `tx` writes. Their order is kept for each key."""
+    """Announce events together with the state that `tx` writes. Their order is kept for each key.
+
+    Raises EventTooLarge before anything is written.
+    """
     if not events:
         return
     traceparent = current_traceparent()
     rows = []
     for event in events:
         topic, key = TOPIC_OF[event.TYPE], event.key()
-        rows.append((topic.name, topic.lane(key), key, codec.encode(event, traceparent)))
+        value = codec.encode(event, traceparent)
+        if len(value) > BYTES_MAX:
+            raise EventTooLarge(
+                f"a {event.TYPE} has {len(value)} bytes, and readers take {BYTES_MAX}; nothing was written. "
+                "Say it in several events, or say less"
+            )
+        rows.append((topic.name, topic.lane(key), key, value))
     if len(rows) < COPY_FROM:
         topics, lanes, keys, values = zip(*rows, strict=True)
         await QUERIES.outbox_add(tx, topics=topics, lanes=lanes, keys=keys, values=values)

@@ -58,6 +58,17 @@ async def parked_keys(tx: Transaction, keys: Sequence[str]) -> set[tuple[str, st
     return {(row["topic"], row["key"]) for row in await QUERIES.parked_keys(tx, keys=keys)} if keys else set()
 
 
+async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[Lane, int, bytes]]:
+    """Which of these strays are parked already, as (lane, offset, value): no number tells that one is read again."""
+    rows = await QUERIES.parked_at(
+        tx,
+        topics=[read.lane[0] for read in strays],
+        lanes=[read.lane[1] for read in strays],
+        offsets=[read.offset for read in strays],
+    )
+    return {((row["topic"], row["lane"]), row["offset"], row["value"]) for row in rows}
+
+
 async def park(tx: Transaction, records: Sequence[Parked], now: datetime) -> None:
     """Keep these records until somebody repairs the cause."""
     if records:
@@ -117,9 +128,10 @@ async def _redrive_key(
 def _healthy(row: Mapping[str, Any], epoch: int) -> Event:
     """The event of a parked record, after the same checks as at its first arrival. Raises Poison."""
     key = row["key"].encode() if row["key"] else None
-    read = look_at(
-        SimpleNamespace(topic=row["topic"], partition=row["lane"], offset=row["offset"], key=key, value=row["value"])
+    record = SimpleNamespace(
+        topic=row["topic"], partition=row["lane"], offset=row["offset"], key=key, value=row["value"]
     )
+    (read,) = look_at([record])
     if read.event is None:
         raise read.poison or codec.Poison("bad-data", "the record holds no event")
     if read.epoch < epoch:

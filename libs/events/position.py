@@ -5,25 +5,33 @@ the lane waits, and says what is missing; it reads on only to find the missing n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a service has come in one lane of one source. `number` is the last one applied, 0 before the first."""
+    """How far a service has come in one lane of one source.
+
+    `number` is the last one applied, 0 before the first, and stands at the offset `number_at`. Everything before
+    `next_offset` is dealt with.
+    """
 
     next_offset: int = 0
     number: int = 0
     epoch: int = 0
+    number_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the consumer knows of a record before it looks inside. `number` is None where no relay has numbered it."""
+class Seen(Protocol):
+    """What decides about a record. `number` is None where no relay has numbered it."""
 
-    offset: int
-    number: int | None
-    epoch: int = 0
+    @property
+    def offset(self) -> int: ...
+    @property
+    def number(self) -> int | None: ...
+    @property
+    def epoch(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do with a run of records: the indices to apply, the strays to park, where the lane stands afterwards."""
+    """What to do with a run of records: the indices to apply, the strays to park, where the lane stands afterwards.
+
+    A lane is read more than once, so a stray may be parked already.
+    """
 
     news: list[int]
     strays: list[int]
@@ -46,12 +57,13 @@ class Verdict:
     after: Position
 
 
-def place(wanted: int, begin: int, end: int) -> int:
-    """Where to read on in a log that holds the offsets from `begin` up to `end`.
+def place(number_at: int, begin: int, end: int) -> int:
+    """Where to read on in a log that holds the offsets from `begin` up to `end`: at the last number, not behind it.
 
-    A log that ends before our place was lost; then its beginning is right, and numbers tell the repeats.
+    It comes again as a repeat. If a later number stands there instead, the log was lost and filled again; that is a
+    gap like any other, and makes the worker look from the beginning. So does a log that has no such offset.
     """
-    return wanted if begin <= wanted <= end else begin
+    return number_at if begin <= number_at < end else begin
 
 
 def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:
@@ -63,11 +75,10 @@ def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:
     news: list[int] = []
     strays: list[int] = []
     repeats, gap = 0, None
-    number, epoch, next_offset = position.number, position.epoch, position.next_offset
+    number, epoch, next_offset, number_at = position.number, position.epoch, position.next_offset, position.number_at
     for index, record in enumerate(records):
         if record.number is None or (record.number > number and record.epoch < epoch):
-            if gap is None:
-                strays.append(index)
+            strays.append(index)
         elif record.number <= number:
             repeats += 1
         elif record.number == number + 1:
@@ -78,10 +89,12 @@ def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:
         # A record further on moves the offset only if it is news: repeats do not close a gap of an earlier poll.
         if gap is None and (record.offset <= next_offset or (news and news[-1] == index)):
             next_offset = record.offset + 1
+            if record.number == number:
+                number_at = record.offset
     return Verdict(
         news,
         strays,
         repeats,
         gap,
-        replace(position, next_offset=next_offset, number=number, epoch=epoch),
+        Position(next_offset, number, epoch, number_at),
     )

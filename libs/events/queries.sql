@@ -21,13 +21,14 @@ SELECT xid, position, topic, lane, key, value
 SELECT count(*)
   FROM (SELECT FROM outbox, relay WHERE (outbox.xid, outbox.position) > (relay.xid, relay.position) LIMIT 10000) AS waiting;
 
--- name: outbox_lane_after
--- The unsent rows of one lane in sending order: what the relay would number next, to hold against the topic's tail.
+-- name: outbox_lane_after$
+-- The unsent row of a lane that the relay would number `count` after the last: to hold against the topic's tail.
 SELECT value
   FROM outbox
  WHERE (xid, position) > (:xid::xid8, :position::bigint) AND topic = :topic AND lane = :lane
  ORDER BY outbox.xid, outbox.position
- LIMIT :limit;
+OFFSET :count - 1
+ LIMIT 1;
 
 -- name: outbox_lane_before^
 -- The cursor just before the last `count` rows that were sent in one lane: where to go back to.
@@ -62,18 +63,19 @@ UPDATE relay
 RETURNING epoch, xid, position;
 
 -- name: relay_numbers
-SELECT topic, lane, number FROM relay_number;
+SELECT topic, lane, number, number_at, born FROM relay_number;
 
 -- name: relay_store$
 -- Cursor and numbers move together or not at all, and only for the owner. Returns how many rows moved: 0 means fenced.
 WITH moved AS (
     UPDATE relay SET xid = :xid::xid8, position = :position::bigint, beat = beat + 1 WHERE owner = :owner::uuid RETURNING one
 ), numbers AS (
-    INSERT INTO relay_number (topic, lane, number)
-    SELECT given.topic, given.lane, given.number
-      FROM unnest(:topics::text[], :lanes::smallint[], :numbers::bigint[]) AS given (topic, lane, number), moved
+    INSERT INTO relay_number (topic, lane, number, number_at, born)
+    SELECT given.topic, given.lane, given.number, given.number_at, given.born
+      FROM unnest(:topics::text[], :lanes::smallint[], :numbers::bigint[], :numbers_at::bigint[], :births::bigint[])
+           AS given (topic, lane, number, number_at, born), moved
      ORDER BY given.topic, given.lane
-    ON CONFLICT (topic, lane) DO UPDATE SET number = excluded.number
+    ON CONFLICT (topic, lane) DO UPDATE SET number = excluded.number, number_at = excluded.number_at, born = excluded.born
 )
 SELECT count(*) FROM moved;
 
@@ -87,7 +89,7 @@ UPDATE relay SET owner = NULL WHERE owner = :owner::uuid;
 
 -- name: relay_rewind!
 -- Go back to an earlier cursor: every lane's number falls by the rows that will be sent again, so each gets its old one.
--- Only the owner may, for the numbers as for the cursor.
+-- Where it stood, if it still stands anywhere, nobody remembers. Only the owner may, for the numbers as for the cursor.
 WITH back AS (
     SELECT topic, lane, count(*) AS rows
       FROM outbox, relay
@@ -96,10 +98,52 @@ WITH back AS (
        AND (outbox.xid, outbox.position) <= (relay.xid, relay.position)
      GROUP BY topic, lane
 ), numbers AS (
-    UPDATE relay_number SET number = relay_number.number - back.rows
+    UPDATE relay_number SET number = relay_number.number - back.rows, number_at = -1
       FROM back WHERE back.topic = relay_number.topic AND back.lane = relay_number.lane
 )
 UPDATE relay SET xid = :xid::xid8, position = :position::bigint WHERE owner = :owner::uuid;
+
+-- name: relay_seize!
+-- An operator takes the cursor from whoever has it: that relay can not store any more. It waits for this transaction, then
+-- starts again from what it left.
+UPDATE relay SET owner = :owner::uuid, backend = NULL, backend_start = NULL, beat = beat + 1;
+
+-- name: relay_works$
+-- Whether a relay owns the cursor, over a connection that is still there.
+SELECT EXISTS (SELECT FROM relay JOIN pg_stat_activity AS activity
+                   ON activity.pid = relay.backend AND activity.backend_start = relay.backend_start
+                WHERE relay.owner IS NOT NULL);
+
+-- name: relay_epoch^
+SELECT epoch, epoch_xid, epoch_position FROM relay;
+
+-- name: relay_back^
+-- What a rewind to this cursor sends again, and in how many lanes.
+SELECT count(*) AS rows, count(DISTINCT (topic, lane)) AS lanes
+  FROM outbox, relay
+ WHERE (outbox.xid, outbox.position) > (:xid::xid8, :position::bigint)
+   AND (outbox.xid, outbox.position) <= (relay.xid, relay.position);
+
+-- name: relay_open_epoch!
+-- Begins where the cursor stands, once: whoever comes second finds another epoch.
+UPDATE relay
+   SET epoch = relay.epoch + 1, epoch_xid = xid, epoch_position = position, owner = NULL
+ WHERE relay.epoch = :epoch;
+
+-- name: relay_go_on!
+-- Numbers after which lanes go on in a new epoch; where those stand in Kafka, this database does not know.
+INSERT INTO relay_number (topic, lane, number)
+SELECT given.topic, given.lane, given.number
+  FROM unnest(:topics::text[], :lanes::smallint[], :numbers::bigint[]) AS given (topic, lane, number)
+ ORDER BY given.topic, given.lane
+ON CONFLICT (topic, lane) DO UPDATE SET number = excluded.number, number_at = -1;
+
+-- name: relay_hold!
+-- Tell all processes of the service to hold still, with the reason; an empty one lets them go on.
+UPDATE relay SET held = nullif(:why, '') WHERE held IS DISTINCT FROM nullif(:why, '');
+
+-- name: relay_held$
+SELECT held FROM relay;
 
 -- name: position_open!
 -- A row for every lane this service may be given; an existing one is left as it is.
@@ -110,25 +154,34 @@ ON CONFLICT (source, topic, lane) DO NOTHING;
 
 -- name: position_lock
 -- Sorted, so that two workers never wait for each other in a circle. Whoever waits here then sees what the other applied.
-SELECT topic, lane, next_offset, number, epoch
+SELECT topic, lane, next_offset, number, epoch, number_at
   FROM position
  WHERE (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS wanted (topic, lane))
  ORDER BY topic, lane
    FOR UPDATE;
 
 -- name: position_all
-SELECT topic, lane, next_offset, number, epoch FROM position;
+SELECT topic, lane, next_offset, number, epoch, number_at FROM position;
 
 -- name: position_advance!
 UPDATE position
-   SET next_offset = moved.next_offset, number = moved.number, epoch = moved.epoch
-  FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[], :numbers::bigint[], :epochs::integer[])
-       AS moved (topic, lane, next_offset, number, epoch)
+   SET next_offset = moved.next_offset, number = moved.number, epoch = moved.epoch, number_at = moved.number_at
+  FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[], :numbers::bigint[], :epochs::integer[],
+              :numbers_at::bigint[])
+       AS moved (topic, lane, next_offset, number, epoch, number_at)
  WHERE position.topic = moved.topic AND position.lane = moved.lane;
 
 -- name: parked_keys
 -- Which of these keys wait behind a parked event.
 SELECT DISTINCT topic, key FROM parked WHERE key = ANY(:keys::text[]);
+
+-- name: parked_at
+-- What is parked of these places. A rebuilt topic may have another record there, so whoever asks compares the value too.
+SELECT topic, lane, "offset", value
+  FROM parked
+ WHERE (topic, lane, "offset") IN (SELECT topic, lane, "offset"
+                                     FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[])
+                                          AS place (topic, lane, "offset"));
 
 -- name: parked_add!
 INSERT INTO parked (topic, lane, "offset", key, number, type, reason, detail, value, parked_at)
@@ -175,8 +228,20 @@ INSERT INTO job (name, due_at)
 SELECT name, :now FROM unnest(:names::text[]) AS job (name)
 ON CONFLICT (name) DO NOTHING;
 
--- name: job_due
-SELECT name, due_at FROM job WHERE due_at <= :now AND name = ANY(:names::text[]) ORDER BY due_at, name;
+-- name: at_rest^
+-- Whether anything waits, in one look: events unsent (counted as `outbox_unsent` does), jobs due, events parked, how far
+-- each lane was read, and a sum that changes whenever something was sent or applied.
+WITH read AS (SELECT array_agg(topic) AS topics, array_agg(lane) AS lanes, array_agg(next_offset) AS offsets,
+                     coalesce(sum(number), 0)::bigint AS applied
+                FROM position)
+SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE (outbox.xid, outbox.position) > (relay.xid, relay.position) LIMIT 10000) AS waiting)
+           AS unsent,
+       (SELECT coalesce(array_agg(name ORDER BY due_at, name), '{}') FROM job WHERE due_at <= :now AND name = ANY(:names::text[]))
+           AS due,
+       (SELECT count(*) FROM parked) AS parked,
+       coalesce(read.topics, '{}') AS topics, coalesce(read.lanes, '{}') AS lanes, coalesce(read.offsets, '{}') AS offsets,
+       read.applied + relay.position AS moved
+  FROM relay, read;
 
 -- name: job_dates
 SELECT name, due_at FROM job WHERE name = ANY(:names::text[]) ORDER BY due_at, name;

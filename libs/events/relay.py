@@ -9,25 +9,26 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from asyncpg.pool import PoolConnectionProxy
 
 from libs.events import codec, faults, metrics
 from libs.events.database import QUERIES, Database
 from libs.events.logs import get_logger
-from libs.events.numbering import Lane, Numbers, Outgoing, assign
-from libs.events.restore import check_restore
+from libs.events.numbering import Lane, Numbers, Outgoing, assign, same_log
+from libs.events.restore import births, check_restore
 
 BATCH_ROWS = 20_000
 IDLE_SECONDS_MIN, IDLE_SECONDS_MAX = 0.01, 0.2
 """How long an idle relay waits before it looks again: short after news, longer the longer there were none. A commit of
 its own process wakes it at once."""
-SILENT_SECONDS = 10.0
 BEAT_SECONDS = 2.0
+LOOK_SECONDS = 30.0
+"""How often a relay looks whether its topics still hold what was acknowledged: a lane may not be written for weeks."""
 
 log = get_logger()
 
@@ -37,15 +38,15 @@ class Fenced(Exception):
 
 
 class TopicTooShort(Exception):
-    """Kafka acknowledged a record at a lower offset than before: the log was lost, and must be sent again."""
+    """Kafka no longer has an offset at which it acknowledged a record: the log was lost, and must be sent again."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What is under way: the acknowledgements to wait for, and what to store once they are there."""
+    """What is under way: the acknowledgements to wait for (lane, records, future), and what to store after them."""
 
     started: float
-    acknowledgements: list[tuple[Lane, asyncio.Future[Any]]]
+    acknowledgements: list[tuple[Lane, int, asyncio.Future[Any]]]
     cursor: tuple[int, int]
     numbers: Numbers
     records: Counter[str]
@@ -55,13 +56,20 @@ class Relay:
     """The relay of one service. `run` works until it is cancelled or fenced; a new call starts from what is stored."""
 
     def __init__(
-        self, database: Database, producer: AIOKafkaProducer, service: str, working: Callable[[], None] = lambda: None
+        self,
+        database: Database,
+        producer: AIOKafkaProducer,
+        service: str,
+        working: Callable[[], None] = lambda: None,
+        silent_seconds: float = 10.0,
     ) -> None:
-        """`working` is called once this relay owns the cursor and may send."""
+        """`working` is called once this relay owns the cursor and may send. An owner silent for so long is dead."""
         self.database, self.producer, self.service, self.working = database, producer, service, working
+        self.silent_seconds = silent_seconds
         self.owner = os.urandom(16).hex()
         self.epoch, self.cursor, self.numbers = 1, (0, 0), Numbers()
         self.offsets: dict[Lane, int] = {}
+        self.born: dict[Lane, int] = {}
         self.stopping = asyncio.Event()
 
     async def run(self, reader: Any) -> None:
@@ -75,21 +83,39 @@ class Relay:
                 return
             metrics.relay_owner.set(1)
             try:
-                await check_restore(connection, self.owner, self.service, reader)
+                async with self._beating():
+                    self.born = await check_restore(connection, self.owner, self.service, reader)
                 state = await QUERIES.relay_state(connection)
                 self.epoch, self.cursor = (
                     state["epoch"],
                     (state["xid"], state["position"]),
                 )
-                self.numbers = {
-                    (row["topic"], row["lane"]): row["number"] for row in await QUERIES.relay_numbers(connection)
-                }
+                rows = await QUERIES.relay_numbers(connection)
+                self.numbers = {(row["topic"], row["lane"]): row["number"] for row in rows}
+                self.offsets = {(row["topic"], row["lane"]): row["number_at"] for row in rows}
                 self.working()
-                await self.send_for_ever(connection)
+                await self.send_for_ever(connection, reader)
             finally:
                 metrics.relay_owner.set(0)
                 with contextlib.suppress(Exception):
                     await asyncio.shield(QUERIES.relay_leave(connection, owner=self.owner))
+
+    @contextlib.asynccontextmanager
+    async def _beating(self) -> AsyncIterator[None]:
+        """Give signs of life beside work that may take minutes."""
+
+        async def beat() -> None:
+            while True:
+                async with self.database.connection() as connection:
+                    await QUERIES.relay_beat(connection, owner=self.owner)
+                await asyncio.sleep(BEAT_SECONDS)
+
+        task = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def take_over(self, connection: "PoolConnectionProxy[Any]") -> bool:
         """Wait until the relay is free, its owner is gone, or its owner has given no sign of life for a while.
@@ -98,7 +124,7 @@ class Relay:
         """
         seen, since = -1, time.monotonic()
         while not self.stopping.is_set():
-            silent = seen if time.monotonic() - since > SILENT_SECONDS else -1
+            silent = seen if time.monotonic() - since > self.silent_seconds else -1
             if await QUERIES.relay_take(connection, owner=self.owner, silent_since=silent):
                 return True
             beat = (await QUERIES.relay_state(connection))["beat"]
@@ -107,11 +133,12 @@ class Relay:
             await asyncio.sleep(0.5)
         return False
 
-    async def send_for_ever(self, connection: "PoolConnectionProxy[Any]") -> None:
+    async def send_for_ever(self, connection: "PoolConnectionProxy[Any]", reader: Any) -> None:
         """Read, send, store; the next batch is read while the last one is being acknowledged."""
         read = await connection.prepare(QUERIES.outbox_after.sql)
         under_way: Batch | None = None
-        beaten, idle = time.monotonic(), IDLE_SECONDS_MIN
+        beaten = looked = time.monotonic()
+        idle = IDLE_SECONDS_MIN
         ahead = self.cursor
         while not self.stopping.is_set() or under_way:
             self.database.committed.clear()
@@ -129,9 +156,22 @@ class Relay:
                     beaten = time.monotonic()
                     if await QUERIES.relay_beat(connection, owner=self.owner) == "UPDATE 0":
                         raise Fenced
+                if time.monotonic() - looked > LOOK_SECONDS:
+                    await self._look(reader)
+                    looked = time.monotonic()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.database.committed.wait(), idle)
                 idle = min(idle * 1.5, IDLE_SECONDS_MAX)
+
+    async def _look(self, reader: Any) -> None:
+        """Raise TopicTooShort when a topic has lost what it acknowledged."""
+        born = await births(reader, self.service)
+        ends = await reader.end_offsets([TopicPartition(*lane) for lane in self.offsets])
+        for partition, end in ends.items():
+            lane = (partition.topic, partition.partition)
+            other = lane in self.born and not same_log(self.born[lane], born.get(lane))
+            if other or end <= self.offsets[lane]:
+                raise TopicTooShort(f"{lane[0]}/{lane[1]}")
 
     async def send(self, rows: Sequence[Any]) -> Batch:
         """Number a run of outbox rows and hand it to the producer, lane by lane."""
@@ -145,43 +185,33 @@ class Relay:
             records[topic] += len(waiting)
         return Batch(started, acknowledgements, (rows[-1][0], rows[-1][1]), after, records)
 
-    async def hand_over(self, outgoing: Outgoing) -> list[tuple[Lane, asyncio.Future[Any]]]:
+    async def hand_over(self, outgoing: Outgoing) -> list[tuple[Lane, int, asyncio.Future[Any]]]:
         """Pack the records of each lane into as few Kafka batches as they need. One future a batch, not a record."""
         epoch, headers = self.epoch, [codec.CONTENT_TYPE]
-        acknowledgements: list[tuple[Lane, asyncio.Future[Any]]] = []
+        acknowledgements: list[tuple[Lane, int, asyncio.Future[Any]]] = []
+
+        async def send(lane: Lane, batch: Any) -> None:
+            future = await self.producer.send_batch(batch, lane[0], partition=lane[1])
+            acknowledgements.append((lane, batch.record_count(), future))
+
         for lane, records in outgoing.items():
             batch = self.producer.create_batch()
             for number, key, value in records:
-                packed = {
-                    "key": key.encode(),
-                    "value": codec.numbered(value, number, epoch),
-                    "timestamp": None,
-                    "headers": headers,
-                }
-                if batch.append(**packed) is None:
-                    acknowledgements.append(
-                        (
-                            lane,
-                            await self.producer.send_batch(batch, lane[0], partition=lane[1]),
-                        )
-                    )
+                name, record = key.encode(), codec.numbered(value, number, epoch)
+                if batch.append(timestamp=None, key=name, value=record, headers=headers) is None:
+                    await send(lane, batch)
                     batch = self.producer.create_batch()
-                    batch.append(**packed)
-            acknowledgements.append(
-                (
-                    lane,
-                    await self.producer.send_batch(batch, lane[0], partition=lane[1]),
-                )
-            )
+                    batch.append(timestamp=None, key=name, value=record, headers=headers)
+            await send(lane, batch)
         return acknowledgements
 
     async def finish(self, connection: "PoolConnectionProxy[Any]", batch: Batch) -> None:
         """Wait for every acknowledgement, then store cursor and numbers, if this relay still owns them."""
-        results = await asyncio.gather(*(future for _, future in batch.acknowledgements))
-        for (lane, _), result in zip(batch.acknowledgements, results, strict=True):
-            if result.offset < self.offsets.get(lane, 0):
+        results = await asyncio.gather(*(future for _, _, future in batch.acknowledgements))
+        for (lane, records, _), result in zip(batch.acknowledgements, results, strict=True):
+            if result.offset <= self.offsets.get(lane, -1):
                 raise TopicTooShort(f"{lane[0]}/{lane[1]}")
-            self.offsets[lane] = result.offset
+            self.offsets[lane] = result.offset + records - 1
         faults.point("relay.acknowledged")
         lanes = sorted(batch.numbers)
         moved = await QUERIES.relay_store(
@@ -192,6 +222,8 @@ class Relay:
             topics=[topic for topic, _ in lanes],
             lanes=[lane for _, lane in lanes],
             numbers=[batch.numbers[lane] for lane in lanes],
+            numbers_at=[self.offsets[lane] for lane in lanes],
+            births=[self.born.get(lane) for lane in lanes],
         )
         if not moved:
             raise Fenced

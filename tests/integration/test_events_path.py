@@ -159,7 +159,7 @@ async def caught_up(party: Party) -> bool:
     reader = clients.reader(party.settings, "test")
     await reader.start()
     try:
-        tails = await read_tails(reader, "training")
+        tails = await read_tails(reader, "training", {})
     finally:
         await reader.stop()
     async with party.database.connection() as connection:
@@ -213,14 +213,13 @@ async def arrived(party: Party, count: int) -> bool:
 async def test_the_second_relay_stands_by_and_the_first_is_fenced_when_it_gives_no_sign_of_life(
     party: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("libs.events.relay.SILENT_SECONDS", 1.0)
     monkeypatch.setattr("libs.events.relay.BEAT_SECONDS", 0.2)
     training = await party("training")
     async with training.relaying() as first:
         await training.until(lambda: owns(training, first))
         with pytest.raises(TimeoutError):
             async with training.database.pool.acquire() as connection, asyncio.timeout(2.5):
-                await Relay(training.database, None, "training").take_over(connection)
+                await Relay(training.database, None, "training", silent_seconds=1.0).take_over(connection)
     with pytest.raises(Fenced):
         await lose_the_relay(training)
 

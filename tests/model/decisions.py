@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Tail, assign, judge
+from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, assign, judge, prove, same_log
 from libs.events.ordering import in_order
 from libs.events.parking import divide
 from libs.events.position import Position, Seen, Verdict, place, sort_out
@@ -19,7 +19,9 @@ class Decisions:
     """Everything the simulated processes decide by."""
 
     assign: Callable[[Mapping[Lane, int], Sequence[Sequence[Any]]], tuple[Outgoing, Numbers]] = assign
-    judge: Callable[[Lane, int, Tail | None, Sequence[str]], Ahead | Behind | None] = judge
+    same_log: Callable[[int | None, tuple[int, int] | None], bool] = same_log
+    prove: Callable[[int, int, int, int], tuple[Proof, int]] = prove
+    judge: Callable[[Lane, int, Tail | None, str | None], Ahead | Behind | None] = judge
     sort_out: Callable[[Position, Sequence[Seen]], Verdict] = sort_out
     in_order: Callable[[Any], Any] = in_order
     divide: Callable[[Any, Any], Any] = divide
@@ -50,13 +52,8 @@ class Decisions:
 
     # relay.py: finish
     short_log_noticed: bool = True
-    """A record acknowledged at a lower offset than before stops the relay, which then starts again."""
-
-    # restore.py: read_tails
-    tail_is_highest: bool = True
-    """The tail is the highest number of a lane, not the last one that is read."""
-    tail_is_proven: bool = False
-    """The tail ends where the numbers of the lane stop being complete. Production looks at the last record alone."""
+    """A record acknowledged at a lower offset than before stops the relay, which then starts again. So does an idle
+    relay that finds less than was acknowledged."""
 
     # consumer.py: apply_once
     position_locked: bool = True
@@ -65,10 +62,14 @@ class Decisions:
     """Effects and positions commit together."""
     place_of_database: bool = True
     """A worker reads on where the database says, not where Kafka remembers."""
-    place_proven: bool = False
-    """A worker goes to its place only if the record before it is one it has applied. Production trusts the offset."""
+    place_proven: bool = True
+    """A worker goes to the last number it has applied and reads it again, not to the offset behind it."""
     search_on_gap: bool = True
     """A gap that opens makes the worker look through the lane from its beginning once."""
+
+    # queries.sql: parked_at
+    strays_told: bool = True
+    """A stray that is read again is not parked again."""
 
     # queries.sql: parked_of_key
     redrive_from_oldest: bool = True
@@ -78,8 +79,3 @@ class Decisions:
 
 
 PRODUCTION = Decisions()
-REPAIRED = Decisions(
-    tail_is_proven=True,
-    place_proven=True,
-)
-"""Production with the repairs that the wider faults of `test_model_limits.py` call for."""

@@ -1,5 +1,7 @@
 """The faults end, the system is left alone, and then every promise must be kept."""
 
+from collections import Counter
+
 from libs.events.position import Position
 from tests.model.processes import Process
 from tests.model.stores import KEYS, lane_of
@@ -45,6 +47,7 @@ def heal(world: World) -> None:
         for name in list(world.workers):
             world._forget(world.workers, name)
         come_to_rest(world)
+    check_strays(world)
     # An operator drops what no relay has sent, and redrives the rest.
     world.sink.parked = [row for row in world.sink.parked if row[1].number is not None]
     for _ in range(ROUNDS_MAX):
@@ -52,6 +55,18 @@ def heal(world: World) -> None:
         if world.redriving is None:
             break
     come_to_rest(world)
+
+
+def check_strays(world: World) -> None:
+    """Whatever no relay has numbered is parked, once. In a log that was lost it may stand where nobody looks."""
+    if world.must_refuse:
+        return
+    parked = Counter((record.lane, record.offset, record.value) for _, record in world.sink.parked)
+    for log in world.broker.logs.values():
+        for read in log:
+            times = parked[read.lane, read.offset, read.value]
+            if read.number is None and times != 1 and not (world.lost and times == 0):
+                raise Violation(f"{read.value!r} at {read.offset} of {read.lane} is parked {times} times")
 
 
 def check(world: World) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.events import codec
-from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Tail, assign, judge
+from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, assign, judge
 from libs.events.ordering import in_order
 from libs.events.parking import divide
 from libs.events.position import Position, Seen, Verdict, sort_out
-from tests.model.decisions import PRODUCTION, REPAIRED, Decisions
+from tests.model.decisions import PRODUCTION, Decisions
 from tests.model.schedules import NO_FAULTS
 from tests.model.world import Faults
 
@@ -116,40 +116,63 @@ def _number_all_lanes_as_one(numbers: Mapping[Lane, int], rows: Sequence[Sequenc
     return outgoing, {lane: records[-1][0] for lane, records in outgoing.items()}
 
 
-def _never_ahead(lane: Lane, stored: int, tail: Tail | None, unsent_ids: Sequence[str]) -> Ahead | Behind | None:
+def _never_ahead(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
     """A topic that knows more than the database is no reason to stop."""
-    found = judge(lane, stored, tail, unsent_ids)
+    found = judge(lane, stored, tail, unsent_id)
     return None if isinstance(found, Ahead) else found
 
 
-def _always_ahead(lane: Lane, stored: int, tail: Tail | None, _unsent_ids: Sequence[str]) -> Ahead | Behind | None:
+def _always_ahead(lane: Lane, stored: int, tail: Tail | None, _unsent_id: str | None) -> Ahead | Behind | None:
     """Rows that were sent but not recorded do not explain a longer topic."""
-    return judge(lane, stored, tail, [])
+    return judge(lane, stored, tail, None)
 
 
-def _ahead_by_count(lane: Lane, stored: int, tail: Tail | None, unsent_ids: Sequence[str]) -> Ahead | Behind | None:
+def _ahead_by_count(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
     """As many unsent rows as the topic has more records explain it, whatever they are."""
-    ids = list(unsent_ids)
-    if tail and 0 < tail.number - stored <= len(ids):
-        ids[tail.number - stored - 1] = tail.event_id
-    return judge(lane, stored, tail, ids)
+    return judge(lane, stored, tail, tail.event_id if tail and unsent_id else None)
 
 
-def _never_behind(lane: Lane, stored: int, tail: Tail | None, unsent_ids: Sequence[str]) -> Ahead | Behind | None:
+def _never_behind(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
     """A topic that knows less is left as it is."""
-    found = judge(lane, stored, tail, unsent_ids)
+    found = judge(lane, stored, tail, unsent_id)
     return None if isinstance(found, Behind) else found
 
 
-def _one_too_few(lane: Lane, stored: int, tail: Tail | None, unsent_ids: Sequence[str]) -> Ahead | Behind | None:
+def _one_too_few(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
     """The relay goes back one row short."""
-    found = judge(lane, stored, tail, unsent_ids)
+    found = judge(lane, stored, tail, unsent_id)
     return replace(found, missing=max(1, found.missing - 1)) if isinstance(found, Behind) else found
 
 
-def _keep_the_place(wanted: int, _begin: int, _end: int) -> int:
+def _keep_the_place(number_at: int, _begin: int, _end: int) -> int:
     """A place outside the log is kept: perhaps the log grows there."""
-    return wanted
+    return number_at
+
+
+class _Highest(Proof):
+    """Believes that a lane is complete up to the highest number it holds."""
+
+    def add(self, _offset: int, number: int | None, event_id: str) -> bool:
+        if number is not None and number > (self.number or 0):
+            self.number, self.event_id = number, event_id
+        return True
+
+
+class _Last(Proof):
+    """Believes that the last number of a lane is its highest."""
+
+    def add(self, _offset: int, number: int | None, event_id: str) -> bool:
+        if number is not None:
+            self.number, self.event_id = number, event_id
+        return True
+
+
+def highest_is_complete(_number: int, _number_at: int, _begin: int, _end: int) -> tuple[Proof, int]:
+    return _Highest(0), 0
+
+
+def last_is_highest(_number: int, _number_at: int, _begin: int, _end: int) -> tuple[Proof, int]:
+    return _Last(0), 0
 
 
 def _changed(**changes: Any) -> Mutant:
@@ -162,7 +185,7 @@ def _function(name: str, function: Callable[..., Any]) -> Mutant:
 
 def _when_logs_are_lost(name: str, function: Callable[..., Any]) -> Mutant:
     """A mistake that shows only when numbers are missing in a log that everybody is still reading."""
-    return Mutant(replace(REPAIRED, **{name: function}), faults=Faults(sudden_loss=True))  # type: ignore[arg-type]
+    return Mutant(replace(PRODUCTION, **{name: function}), faults=Faults(sudden_loss=True))  # type: ignore[arg-type]
 
 
 MUTANTS = {
@@ -185,13 +208,18 @@ MUTANTS = {
     "lost log not noticed": _function("judge", _never_behind),
     "rewound one row short": _function("judge", _one_too_few),
     "lost place kept": _function("place", _keep_the_place),
+    "highest number taken for the tail": _when_logs_are_lost("prove", highest_is_complete),
+    "place not proven": replace(_changed(place_proven=False), faults=Faults(sudden_loss=True)),
+    "stray parked again": _changed(strays_told=False),
     "cursor by id": _changed(by_transaction=False),
     "read above xmin": _changed(below_xmin=False),
     "unfenced store": _changed(store_fenced=False),
     "numbers not stored with the cursor": _changed(numbers_with_cursor=False),
     "numbers not rewound": _changed(rewind_numbers=False),
     "no check at the start": _changed(checked_at_start=False),
-    "cursor before acknowledgement": replace(_changed(acknowledged_first=False), seeds=10_000),
+    "cursor before acknowledgement": Mutant(
+        replace(PRODUCTION, acknowledged_first=False), 10_000, Faults(disturbed_checks=True)
+    ),
     "position not locked": _changed(position_locked=False),
     "position after the commit": _changed(one_transaction=False),
     "offset trusted from Kafka": _changed(place_of_database=False),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from libs.events import codec
 from libs.events.numbering import Ahead, Behind, Lane, Numbers
-from libs.events.position import Position, Seen, Verdict
+from libs.events.position import Position, Verdict
 from libs.events.records import Read
 from tests.model.stores import Cursor, Happened, Sink, Source, event_of
 
@@ -29,10 +29,11 @@ def relay(world: "World", name: str) -> Process:
     source, decisions = world.source, world.decisions
     yield "relay.waits"
     source.owner = name  # silence may be taken for death at any moment
+    born = dict[Lane, int]()
     if decisions.checked_at_start:
-        yield from _check(world, source, name)
+        born = yield from _check(world, source, name)
     yield "relay.loads"
-    cursor, numbers, offsets = source.cursor, dict(source.numbers), dict[Lane, int]()
+    cursor, numbers, offsets = source.cursor, dict(source.numbers), dict(source.numbers_at)
     ahead, under_way = cursor, None
     while True:
         _same(world, source)
@@ -41,23 +42,31 @@ def relay(world: "World", name: str) -> Process:
             ahead = rows[-1][:2]
             yield "relay.read"
         if under_way:
-            yield from _finish(world, source, name, offsets, *under_way)
+            yield from _finish(world, source, name, offsets, born, *under_way)
             under_way = None
         if not rows:
-            yield "relay.idle"
+            luck = yield "relay.idle"
+            if luck % 2:
+                _look(world, offsets, born)
             continue
         outgoing, after = decisions.assign(numbers, rows)
         numbers.update(after)
         if not decisions.acknowledged_first:
-            source.store(name, ahead, after, decisions)
+            source.store(name, ahead, after, dict.fromkeys(after, -1), born, decisions)
         acknowledged: list[tuple[Lane, int]] = []
         for lane, records in outgoing.items():
             for number, key, value in records:
-                offset = world.append(lane, key, bytes(value).decode(), number)
-                if not acknowledged or acknowledged[-1][0] != lane:
-                    acknowledged.append((lane, offset))
+                acknowledged.append((lane, world.append(lane, key, bytes(value).decode(), number)))
                 yield "relay.sent"
         under_way = (ahead, after, acknowledged)
+
+
+def _look(world: "World", offsets: dict[Lane, int], born: dict[Lane, int]) -> None:
+    """relay.Relay._look"""
+    for lane, offset in offsets.items():
+        other = lane in born and not world.decisions.same_log(born[lane], world.broker.birth(lane))
+        if world.decisions.short_log_noticed and (other or len(world.broker.logs[lane]) <= offset):
+            raise Dead("the log is shorter than it was")
 
 
 def _same(world: "World", store: Source | Sink) -> None:
@@ -65,19 +74,23 @@ def _same(world: "World", store: Source | Sink) -> None:
         raise Dead("the store has been restored")
 
 
-def _check(world: "World", source: Source, name: str) -> Process:
+def _check(world: "World", source: Source, name: str) -> Generator[str, int, dict[Lane, int]]:
     """restore.check_restore"""
     tails = {}
+    births = {lane: world.broker.birth(lane) for lane in world.broker.logs}
     for lane in world.broker.logs:
         yield "relay.checks"
-        tails[lane] = world.broker.tail(lane, world.decisions)
+        number, number_at = source.numbers.get(lane, 0), source.numbers_at.get(lane, -1)
+        if not world.decisions.same_log(source.born.get(lane), births[lane]):
+            number_at = -1
+        tails[lane] = world.broker.tail(lane, number, number_at, world.decisions)
     yield "relay.checked"
     _same(world, source)
     ahead, behind = [], []
     for lane, tail in tails.items():
         number = source.numbers.get(lane, 0)
-        ids = source.lane_after(lane, tail.number - number) if tail and tail.number > number else []
-        match world.decisions.judge(lane, number, tail, ids):
+        unsent = source.lane_after(lane, tail.number - number) if tail else None
+        match world.decisions.judge(lane, number, tail, unsent):
             case Ahead() as found:
                 ahead.append(found)
             case Behind() as found:
@@ -91,20 +104,21 @@ def _check(world: "World", source: Source, name: str) -> Process:
         xid, position = min(starts)
         world.seen["rewound"] += 1
         source.rewind(name, (xid, position - 1), world.decisions)
+    return {lane: birth[1] for lane, birth in births.items() if birth}
 
 
 def _finish(
-    world: "World", source: Source, name: str, offsets: dict[Lane, int],
+    world: "World", source: Source, name: str, offsets: dict[Lane, int], born: dict[Lane, int],
     cursor: Cursor, numbers: Numbers, acknowledged: list[tuple[Lane, int]],
 ) -> Process:  # fmt: skip
     """relay.Relay.finish"""
     for lane, offset in acknowledged:
-        if world.decisions.short_log_noticed and offset < offsets.get(lane, 0):
+        if world.decisions.short_log_noticed and offset <= offsets.get(lane, -1):
             raise Dead("the log is shorter than it was")
         offsets[lane] = offset
     yield "relay.acknowledged"
     _same(world, source)
-    if not source.store(name, cursor, numbers, world.decisions):
+    if not source.store(name, cursor, numbers, offsets, born, world.decisions):
         raise Dead("fenced")
     yield "relay.stored"
 
@@ -132,20 +146,21 @@ class Worker:
                 yield "consumer.read"
                 yield from self.apply(records)
             luck = yield "worker.polls" if records else "worker.idle"
+            if not records and luck % 5 == 4:
+                self.go_to_positions(list(self.here))  # Consumer._prove
 
     def go_to_positions(self, lanes: Sequence[Lane]) -> None:
         _reconnect(self)
         self.here = {}
         for lane in lanes:
             position = self.sink.positions.get(lane, Position())
-            wanted = position.next_offset
+            end = len(self.world.broker.logs[lane])
+            self.here[lane] = self.decisions.place(position.number_at, 0, end)
+            if not self.decisions.place_proven and position.next_offset <= end:
+                self.here[lane] = position.next_offset
             if not self.decisions.place_of_database:
-                wanted = self.world.broker.remembered.get(lane, 0)
-            log = self.world.broker.logs[lane]
-            self.here[lane] = self.decisions.place(wanted, 0, len(log))
-            before = [read.number for read in log[: self.here[lane]] if read.number is not None]
-            if self.decisions.place_proven and before and before[-1] > position.number:
-                self.here[lane] = 0
+                self.here[lane] = min(self.world.broker.remembered.get(lane, 0), end)
+            self.gaps.pop(lane, None)
 
     def fetch(self, count: int) -> list[Read]:
         found = []
@@ -190,12 +205,14 @@ class Worker:
         news: list[Read] = []
         for lane in lanes:
             run = [read for read in records if read.lane == lane]
-            seen = [Seen(read.offset, read.number, read.epoch) for read in run]
-            verdict = decisions.sort_out(sink.positions.get(lane, Position()), seen)
+            verdict = decisions.sort_out(sink.positions.get(lane, Position()), run)
             verdicts[lane] = verdict
             for index in verdict.strays:
                 run[index].poison = run[index].poison or codec.Poison("no-number", "a stranger's record")
             news += [run[index] for index in sorted(verdict.news + verdict.strays)]
+        if decisions.strays_told:
+            parked = {(record.lane, record.offset, record.value) for _, record in sink.parked}
+            news = [read for read in news if (read.lane, read.offset, read.value) not in parked]
         healthy, poison = decisions.divide(news, sink.held())
         events: list[Happened] = [event for _, group in decisions.in_order(healthy) for event in group]
         if any(event.id in self.world.broken for event in events):

@@ -60,6 +60,8 @@ class Source:
     owner: str | None = None
     cursor: Cursor = (0, 0)
     numbers: Numbers = field(default_factory=dict)
+    numbers_at: dict[Lane, int] = field(default_factory=dict)
+    born: dict[Lane, int | None] = field(default_factory=dict)
     said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """What was committed for each key, in the order in which the transactions held the lock of the key."""
     life: int = 1
@@ -99,23 +101,28 @@ class Source:
         rows = [row for row in self.rows if row[:2] > cursor and (row[0] < xmin or not decisions.below_xmin)]
         return sorted(rows)[:BATCH_ROWS]
 
-    def lane_after(self, lane: Lane, limit: int) -> list[str]:
-        """outbox_lane_after: the ids of the unsent rows of a lane."""
+    def lane_after(self, lane: Lane, count: int) -> str | None:
+        """outbox_lane_after: the id of an unsent row of a lane."""
         rows = sorted(row for row in self.rows if row[:2] > self.cursor and row[2:4] == lane)
-        return [row[5].decode() for row in rows[:limit]]
+        return rows[count - 1][5].decode() if 0 < count <= len(rows) else None
 
     def lane_before(self, lane: Lane, count: int) -> Cursor | None:
         """outbox_lane_before: where the last `count` sent rows of a lane begin."""
         rows = sorted((row for row in self.rows if row[:2] <= self.cursor and row[2:4] == lane), reverse=True)
         return rows[count - 1][:2] if len(rows) >= count else None
 
-    def store(self, owner: str, cursor: Cursor, numbers: Numbers, decisions: Decisions) -> bool:
+    def store(
+        self, owner: str, cursor: Cursor, numbers: Numbers, numbers_at: dict[Lane, int], born: dict[Lane, int],
+        decisions: Decisions,
+    ) -> bool:  # fmt: skip
         """relay_store: cursor and numbers move together, and only for the owner."""
         if decisions.store_fenced and self.owner != owner:
             return False
         self.cursor = cursor
         if decisions.numbers_with_cursor:
             self.numbers.update(numbers)
+            self.numbers_at.update({lane: numbers_at[lane] for lane in numbers})
+            self.born.update({lane: born.get(lane) for lane in numbers})
         return True
 
     def rewind(self, owner: str, cursor: Cursor, decisions: Decisions) -> None:
@@ -127,14 +134,16 @@ class Source:
             for lane, rows in back.items():
                 if lane in self.numbers:
                     self.numbers[lane] -= rows
+                    self.numbers_at[lane] = -1
         if self.owner == owner:
             self.cursor = cursor
 
     def backup(self) -> "Source":
         """What a restored backup holds: what is committed. Its owner's connection is gone, so the relay is free."""
         return replace(
-            self, rows=list(self.rows), running={}, owner=None, numbers=dict(self.numbers), said=_copy(self.said)
-        )
+            self, rows=list(self.rows), running={}, owner=None, numbers=dict(self.numbers),
+            numbers_at=dict(self.numbers_at), born=dict(self.born), said=_copy(self.said),
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -166,6 +175,7 @@ class Broker:
     """The log of every lane. A lane that loses its log starts again at offset 0."""
 
     logs: dict[Lane, list[Read]] = field(default_factory=lambda: {(TOPIC, lane): [] for lane in range(LANES)})
+    lives: Counter[Lane] = field(default_factory=Counter)
     remembered: dict[Lane, int] = field(default_factory=dict)
     """Kafka's own offsets of the group, told when records are fetched: good for lag monitors alone."""
 
@@ -175,15 +185,14 @@ class Broker:
         log.append(Read(lane, len(log), key, event_id.encode(), number, epoch, event))  # type: ignore[arg-type]
         return len(log) - 1
 
-    def tail(self, lane: Lane, decisions: Decisions) -> Tail | None:
-        """read_tails: the newest numbered record of a lane."""
-        found = [(read.number, read.value.decode()) for read in self.logs[lane] if read.number is not None]
-        if decisions.tail_is_highest:
-            found.sort()
-        if decisions.tail_is_proven:
-            numbers, complete = {number for number, _ in found}, 0
-            while complete + 1 in numbers:
-                complete += 1
-            if found and found[-1][0] > complete:
-                found = [(number, event_id) for number, event_id in found if number <= complete]
-        return Tail(*found[-1]) if found else None
+    def birth(self, lane: Lane) -> tuple[int, int] | None:
+        """births: the first record of a lane."""
+        return (0, self.lives[lane]) if self.logs[lane] else None
+
+    def tail(self, lane: Lane, number: int, number_at: int, decisions: Decisions) -> Tail | None:
+        """read_tails: how far a lane is complete."""
+        log = self.logs[lane]
+        proof, start = decisions.prove(number, number_at, 0, len(log))
+        if not all(proof.add(read.offset, read.number, read.value.decode()) for read in log[start:]):
+            return self.tail(lane, 0, -1, decisions)
+        return proof.tail(number)

@@ -14,6 +14,7 @@ from libs.events.topics import TOPICS
 from tests.support import NOON
 
 OWNER, OTHER = "a" * 32, "b" * 32
+NOON_MS = 1_588_309_200_000
 TOPIC = "training-completed"
 
 
@@ -49,6 +50,7 @@ async def sent(store: Database, rows: list[Any]) -> tuple[int, int]:
         await QUERIES.relay_store(
             connection, xid=rows[-1]["xid"], position=rows[-1]["position"], owner=OWNER,
             topics=[TOPIC] * len(numbers), lanes=list(numbers), numbers=list(numbers.values()),
+            numbers_at=[number - 1 for number in numbers.values()], births=[NOON_MS] * len(numbers),
         )  # fmt: skip
     return rows[-1]["xid"], rows[-1]["position"]
 
@@ -94,7 +96,15 @@ async def test_events_of_a_key_are_read_in_the_order_of_its_lock(store: Database
 
 
 async def test_only_the_owner_stores_and_cursor_and_numbers_move_together(store: Database) -> None:
-    given = {"xid": 7, "position": 8, "topics": [TOPIC], "lanes": [3], "numbers": [9]}
+    given = {
+        "xid": 7,
+        "position": 8,
+        "topics": [TOPIC],
+        "lanes": [3],
+        "numbers": [9],
+        "numbers_at": [8],
+        "births": [None],
+    }
     async with store.connection() as connection:
         assert await QUERIES.relay_store(connection, owner=OTHER, **given) == 0
         assert await state(store) == (0, 0, {})

@@ -278,6 +278,7 @@ class World:
         lanes = sorted(self.broker.logs)
         for lane in lanes if a % 2 else [lanes[a // 2 % len(lanes)]]:
             self.broker.logs[lane] = []
+            self.broker.lives[lane] += 1
         if not self.faults.sudden_loss:
             self.backups.pop("sink", None)  # its positions point into a log that is gone
             self.restart_all()

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.events import codec, faults
-from libs.events.numbering import Numbers, assign
+from libs.events.numbering import Numbers, Proof, assign
 from libs.events.ordering import in_order
-from libs.events.position import Position, Seen, sort_out
+from libs.events.position import Position, sort_out
 from libs.events.topics import TOPICS
+from tests.support import Seen
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.text(max_size=3)), max_size=30).map(
     lambda found: [(1, index, "t", lane, key, b"{%d" % index) for index, (lane, key) in enumerate(found)]
@@ -61,7 +62,15 @@ def test_whatever_is_repeated_and_wherever_polls_end_each_number_is_applied_once
         assert verdict.repeats + len(verdict.news) == len(records)
         position, at = verdict.after, end
     assert applied == list(range(1, max(log, default=0) + 1))
-    assert position == Position(len(log), max(log, default=0), 0)
+    last = max(log, default=0)
+    assert position == Position(len(log), last, 0, len(log) - 1 - log[::-1].index(last) if log else 0)
+
+
+@given(st.lists(st.integers(1, 12), max_size=40))
+def test_a_lane_is_complete_up_to_the_first_number_that_it_lacks(numbers: list[int]) -> None:
+    proof, missing = Proof(0), next(number for number in range(1, 99) if number not in numbers)
+    assert all(proof.add(offset, number, f"e{number}") for offset, number in enumerate(numbers))
+    assert (proof.number, proof.event_id) == (missing - 1, f"e{missing - 1}" if missing > 1 else "")
 
 
 @given(st.integers(0, 5), st.lists(st.one_of(st.none(), st.integers(0, 12)), max_size=12))
@@ -105,7 +114,7 @@ def test_grouping_loses_nothing_and_keeps_the_order_of_every_key(told: list[tupl
 WORDS = {
     "empty: the record has no value",
     "bad-json: the record is not JSON",
-    "not-a-cloud-event: a required attribute is missing or of the wrong type",
+    "not-a-cloud-event: a required attribute is missing, or is not what it must be",
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.events.numbering import Ahead, Behind, Tail, assign, judge
+from libs.events.numbering import Ahead, Behind, Proof, Tail, assign, judge, prove, same_log
 
 LANE = ("applied", 3)
 IDS = ["e6", "e7", "e8"]
@@ -31,36 +31,82 @@ def test_nothing_to_send_numbers_nothing() -> None:
     assert assign({LANE: 4}, []) == ({}, {})
 
 
-@pytest.mark.parametrize("tail", [Tail(5, "e5")])
-def test_a_topic_that_ends_where_the_database_does_is_right(tail: Tail) -> None:
-    assert judge(LANE, 5, tail, IDS) is None
+def test_a_topic_that_ends_where_the_database_does_is_right() -> None:
+    assert judge(LANE, 5, Tail(5, "e5"), None) is None
 
 
 def test_a_lane_in_which_nobody_ever_spoke_is_right() -> None:
-    assert judge(LANE, 0, None, IDS) is None
+    assert judge(LANE, 0, None, None) is None
 
 
 @pytest.mark.parametrize(("number", "event_id"), [(6, "e6"), (8, "e8")])
 def test_what_was_sent_before_a_crash_and_not_recorded_is_recognised_by_its_id(number: int, event_id: str) -> None:
-    assert judge(LANE, 5, Tail(number, event_id), IDS) is None
+    assert judge(LANE, 5, Tail(number, event_id), event_id) is None
 
 
-@pytest.mark.parametrize(
-    ("number", "event_id", "unsent"),
-    [(7, "e6", IDS), (6, "strange", IDS), (9, "e9", IDS), (6, "e6", [])],
-    ids=["another event", "never written here", "more than is unsent", "nothing is unsent"],
-)
-def test_what_this_database_never_wrote_shows_that_it_is_older_than_its_topic(
-    number: int, event_id: str, unsent: list[str]
-) -> None:
-    assert judge(LANE, 5, Tail(number, event_id), unsent) == Ahead(LANE, 6, number)
+@pytest.mark.parametrize("unsent", ["another", None], ids=["another event", "nothing so far is unsent"])
+def test_what_this_database_never_wrote_shows_that_it_is_older_than_its_topic(unsent: str | None) -> None:
+    assert judge(LANE, 5, Tail(7, "e7"), unsent) == Ahead(LANE, 6, 7)
 
 
 @pytest.mark.parametrize(("tail", "missing"), [(None, 5), (Tail(3, "e3"), 2)])
 def test_a_topic_that_lacks_what_was_sent_has_lost_it(tail: Tail | None, missing: int) -> None:
-    assert judge(LANE, 5, tail, IDS) == Behind(LANE, missing)
+    assert judge(LANE, 5, tail, None) == Behind(LANE, missing)
 
 
 def test_a_single_retried_event_at_the_end_hides_strange_ones_before_it() -> None:
     """A known limit: only the last id is compared. The topic's 6 was `lost`, and `e6` would be given its number."""
-    assert judge(LANE, 5, Tail(7, "e7"), ["e6", "e7"]) is None
+    assert judge(LANE, 5, Tail(7, "e7"), "e7") is None
+
+
+def tail(stored: int, number_at: int, begin: int, numbers: list[int | None]) -> Tail | None:
+    """What the relay finds in a log that holds these numbers from `begin` on; None, too, if it is another one."""
+    proof, start = prove(stored, number_at, begin, begin + len(numbers))
+    there = list(enumerate(numbers, start=begin))[start - begin :]
+    return proof.tail(stored) if all(proof.add(offset, number, f"e{number}") for offset, number in there) else None
+
+
+@pytest.mark.parametrize(
+    ("number_at", "begin", "numbers", "last"),
+    [
+        (4, 0, [1, 2, 3, 4, 5], 5),
+        (4, 0, [None, None, None, None, 5, 6, None, 7, 6], 7),  # what stands before the place is not looked at
+        (-1, 0, [1, 2, 3, 2, 3, 4], 4),
+        (-1, 0, [5, 6, 7, 1, 2, 3, 4], 7),  # filled again, and complete
+        (-1, 0, [6, 7, 9, 6, 7, 8, 1, 2, 3, 4, 5], 9),
+        (-1, 0, [6, 7, 1, 2], 2),
+        (-1, 0, [6, 7], None),
+        (9, 0, [1, 2, 3], 3),
+        (-1, 0, [], None),
+        (4, 3, [None, 5, 6], 6),
+        (4, 20, [], 5),  # retention took it all
+        (4, 20, [7, 8], 8),
+    ],
+)  # fmt: skip
+def test_a_lane_is_believed_as_far_as_it_is_complete(
+    number_at: int, begin: int, numbers: list[int | None], last: int | None
+) -> None:
+    found = tail(5, number_at, begin, numbers)
+    assert (found.number if found else None) == last
+    assert found is None or found.event_id in (f"e{last}", "")
+
+
+@pytest.mark.parametrize("there", [4, 6, None])
+def test_a_log_without_the_last_number_in_its_place_is_another_one(there: int | None) -> None:
+    proof, start = prove(5, 4, 0, 9)
+    assert start == 4
+    assert not proof.add(4, there, "e")
+
+
+def test_a_log_is_known_by_the_moment_of_its_first_record() -> None:
+    assert same_log(77, (0, 77))
+    assert not same_log(77, (0, 78))
+    assert not same_log(77, None)
+    assert not same_log(None, (0, 77))
+    assert same_log(77, (5, 99)), "retention took the first record"
+
+
+def test_a_proof_keeps_runs_and_not_records() -> None:
+    proof = Proof(0)
+    assert all(proof.add(offset, 1_000 + offset, "e") for offset in range(500))
+    assert len(proof.apart) == 1

@@ -38,11 +38,14 @@ CREATE TABLE relay (
 );
 INSERT INTO relay DEFAULT VALUES;
 
--- The last number given in each partition; stored in the same transaction as the cursor above.
+-- The last number given in each partition, and the offset at which Kafka has it; stored in the same transaction as the
+-- cursor above. If the number stands there, in a log that began when this one did, nothing before it was lost.
 CREATE TABLE relay_number (
-    topic  text     NOT NULL,
-    lane   smallint NOT NULL,
-    number bigint   NOT NULL CHECK (number >= 0),
+    topic     text     NOT NULL,
+    lane      smallint NOT NULL,
+    number    bigint   NOT NULL CHECK (number >= 0),
+    number_at bigint   NOT NULL DEFAULT -1,   -- -1: not known
+    born      bigint,                         -- when the first record was written, milliseconds of Kafka
     PRIMARY KEY (topic, lane)
 );
 
@@ -54,6 +57,7 @@ CREATE TABLE position (
     next_offset bigint   NOT NULL DEFAULT 0 CHECK (next_offset >= 0),
     number      bigint   NOT NULL DEFAULT 0 CHECK (number >= 0),
     epoch       integer  NOT NULL DEFAULT 0,
+    number_at   bigint   NOT NULL DEFAULT 0 CHECK (number_at >= 0),   -- the offset of `number`: reading goes on there
     PRIMARY KEY (source, topic, lane)
 );
 
