@@ -54,7 +54,8 @@ check: setup ## Look at style, types, import rules and the shape of the folders
 	@$(VENV)/bin/lint-imports
 	@$(RUN) -m pytest -q tests/architecture
 
-chaos: setup ## Kill processes and servers under load, then prove that nothing was lost or doubled (SEED=1 KILLS=1000)
+chaos: setup ## Plant bugs and see each found, then kill under load: nothing is lost or doubled (SEED=1 KILLS=1000)
+	@$(RUN) -m tests.planted
 	@$(RUN) -m tests.fault --seed '$(SEED)' --kills '$(KILLS)' $(ARGS)
 
 bench: setup ## Measure the hot paths

@@ -1,8 +1,7 @@
 """Runs a service so that its fault points can be armed while it works: `python -m tests.fault.armed MODULE [ROLE ...]`.
 
 The file that GELOMBANG_CHAOS_ARMED names is watched: what it says (`relay.sent:3`) is armed and the file goes away, so
-that the process which comes after the one that died is not armed. Waiting times that only decide how soon others take
-over are shortened, so that a sleep "longer than the session" takes seconds; nothing else differs from production.
+that the process which comes after the one that died is not armed. Nothing else differs from production but settings.
 """
 
 import os
@@ -13,12 +12,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from libs.events import faults, kafka, relay
+from libs.events import faults
 
 LOOK_SECONDS: Final = 0.05
 ARMED: Final = "GELOMBANG_CHAOS_ARMED"
-SESSION: Final = "GELOMBANG_CHAOS_SESSION_SECONDS"
-SILENT: Final = "GELOMBANG_CHAOS_SILENT_SECONDS"
 
 
 def arm(path: Path) -> bool:
@@ -42,8 +39,6 @@ def watch(path: Path) -> None:
 
 def main() -> None:
     module, *arguments = sys.argv[1:]
-    kafka.SESSION_TIMEOUT_MS = int(float(os.environ[SESSION]) * 1000)  # type: ignore[misc]
-    relay.SILENT_SECONDS = float(os.environ[SILENT])
     threading.Thread(target=watch, args=[Path(os.environ[ARMED])], daemon=True).start()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

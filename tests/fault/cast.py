@@ -1,11 +1,11 @@
 """Who can be struck: the groups of processes of a stack under chaos, and the fault points each of them passes.
 
-Registration and disbursement run every role in a process of its own, with a second worker and a second relay beside the
-first: lanes move between workers, and a relay that wakes up finds another one in its place. The other services run all
-their roles together, as a small machine would.
+Disbursement runs every role in a process of its own, with a second worker and a second relay beside the first: lanes
+move between workers, and a relay that wakes up finds another one in its place. So does registration in a long run. The
+other services run all their roles together, as a small machine would.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,7 @@ class Group:
 GROUPS: Final[Mapping[str, Group]] = {
     group.name: group
     for group in (
+        Group("registration", "service", ("registration",), (*API, *WORKER, *RELAY, *JOBS)),
         Group("registration api", "api", ("registration",), API),
         Group(
             "registration worker", "worker", ("registration-worker", "registration-second-worker"), WORKER
@@ -49,7 +50,13 @@ GROUPS: Final[Mapping[str, Group]] = {
     )
 }  # fmt: skip
 
-PARTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+SMALL: Final = tuple(name for name in GROUPS if not name.startswith("registration "))
+LARGE: Final = tuple(name for name in GROUPS if name != "registration")
+"""The groups of a short run and of a long one."""
+
+Parts = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+PARTS: Final[Parts] = {
     "registration": {
         "registration": ("api",),
         "registration-worker": ("worker",),
@@ -71,3 +78,10 @@ PARTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "finance": {"finance": ()},
 }
 """By service: its processes and the roles of each; none named are all."""
+
+PARTS_SMALL: Final[Parts] = {**PARTS, "registration": {"registration": ()}}
+
+
+def parts_for(groups: Collection[str]) -> Parts:
+    """The processes that these groups need."""
+    return PARTS_SMALL if set(groups) <= set(SMALL) else PARTS

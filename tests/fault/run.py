@@ -15,6 +15,7 @@ from deploy.demo.population import Person, Reach
 from deploy.demo.world import World
 from libs.events.clock import FileClock
 from tests.fault import schedule, summary
+from tests.fault.cast import parts_for
 from tests.fault.checker import judge
 from tests.fault.gather import gather
 from tests.fault.load import Load
@@ -26,7 +27,6 @@ from tests.fault.town import Town
 
 PATIENCE_SECONDS: Final = 25.0
 SCALE_SHORT, SCALE_LONG = 20_000, 1_000
-KILLS_SHORT: Final = 100
 WARM_SECONDS: Final = 4.0
 """Load before the first blow, so that there is something to lose."""
 
@@ -49,7 +49,7 @@ async def run(options: Options) -> dict[str, Any]:
     """The summary of a run, also written to `summary.json`. Raises Problem where the stack can not start."""
     began = time.monotonic()
     strikes = options.strikes if options.strikes is not None else schedule.make(options.seed, options.kills)
-    stage = Stage(options.var)
+    stage = Stage(options.var, parts=parts_for({strike.group for strike in strikes}))
     await asyncio.to_thread(_fresh, stage, options.var)
     schedule.write(options.var / "schedule.json", options.seed, strikes)
     try:
@@ -124,6 +124,6 @@ async def _strike_and_ask(
 def people(options: Options) -> list[Person]:
     """Synthetic citizens whom no rule bars, as many as the run can use."""
     strikes = len(options.strikes) if options.strikes is not None else options.kills
-    scale = SCALE_SHORT if strikes <= KILLS_SHORT else SCALE_LONG
+    scale = SCALE_SHORT if strikes <= schedule.KILLS_SHORT else SCALE_LONG
     everybody = population.make(figures.load(scale), options.seed)
     return [person for person in everybody if person.reach is Reach.VERIFIED and not person.barred]

@@ -1,5 +1,6 @@
 """The stack under chaos: the processes of `cast.py` under the manager of deploy/local, and ways to strike them."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Sequence
@@ -11,14 +12,18 @@ from typing import Final
 
 import asyncpg
 import psutil
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
+from deploy.local import readiness
 from deploy.local.plan import ClockPlan, Plan, Wish
 from deploy.local.ports import Ports
 from deploy.local.programs import WINDOWS
 from deploy.local.stack import Stack, Step
 from deploy.local.supervision import Program
+from libs.events.topics import read_by
 from tests.fault import armed
-from tests.fault.cast import PARTS
+from tests.fault.cast import GROUPS, PARTS, Parts
 
 SESSION_SECONDS: Final = 6.0  # the least a broker grants
 SILENT_SECONDS: Final = 4.0  # two missed signs of life of a relay
@@ -43,6 +48,11 @@ OWNER: Final = "SELECT client_port FROM pg_stat_activity AS activity JOIN relay 
 SECOND_OFFSET: Final = 4
 
 
+SERVERS: Final = {name for group in GROUPS.values() if not group.points for name in group.programs}
+CROWD_SECONDS: Final = 2.0
+"""How long a stranger stays among the workers."""
+
+
 class RoomForTwo(Ports):
     """A second worker or relay listens behind all the first ones of its service."""
 
@@ -54,8 +64,10 @@ class RoomForTwo(Ports):
 class Stage(Stack):
     """A stack whose services run in parts, each in a wrapper that can be armed."""
 
-    def __init__(self, var: Path, *, step: Step | None = None) -> None:
+    def __init__(self, var: Path, *, parts: Parts = PARTS, step: Step | None = None) -> None:
         super().__init__(var, step=step)
+        self._cast = parts
+        self._addresses: dict[str, str] = {}
         self._armed = self.layout.run / "armed"
 
     def begin(self, at: datetime, seed: str) -> None:
@@ -68,13 +80,14 @@ class Stage(Stack):
         ports = RoomForTwo(plan.place.ports.base)
         running = [part for program in plan.running for part in self._parts(program, ports)]
         place = replace(plan.place, ports=ports)
+        self._addresses = {program.name: place.url(program.name) for program in running}
         return replace(plan, place=place, running=tuple(running))
 
     def _parts(self, program: Program, ports: Ports) -> list[Program]:
         """The live windows are left out: they are no service, and nothing decides by them."""
         if program.name == WINDOWS:
             return []
-        if program.name not in PARTS:
+        if program.name not in self._cast:
             return [program]
         python, dash_m, module, *_ = program.command
         return [
@@ -86,11 +99,11 @@ class Stage(Stack):
                 | {
                     "GELOMBANG_HTTP_PORT": str(ports.of(name)),  # wins over the settings that the parts share
                     armed.ARMED: str(self._armed / name),
-                    armed.SESSION: str(SESSION_SECONDS),
-                    armed.SILENT: str(SILENT_SECONDS),
+                    "GELOMBANG_KAFKA_SESSION_SECONDS": str(SESSION_SECONDS),
+                    "GELOMBANG_RELAY_SILENT_SECONDS": str(SILENT_SECONDS),
                 },
             )
-            for name, roles in PARTS[program.name].items()
+            for name, roles in self._cast[program.name].items()
         ]
 
     # -- blows -------------------------------------------------------------------------------------------------------
@@ -98,6 +111,10 @@ class Stage(Stack):
     def pid(self, name: str) -> int:
         """The pid of a process; 0 while it is down."""
         return self.supervisor.process(name).pid
+
+    def ready(self, name: str) -> bool:
+        """Whether a process is at work. A server counts as soon as it runs."""
+        return name in SERVERS or readiness.ask(self._addresses[name])[0]
 
     def arm(self, name: str, point: str, times: int) -> None:
         """Let a process die when it reaches a point for the given time from now. It hears of it within moments."""
@@ -125,6 +142,43 @@ class Stage(Stack):
                 if port in {one.laddr.port for one in psutil.Process(self.pid(name)).net_connections("tcp4")}:
                     return name
         return None
+
+    async def declare_dead(self, service: str) -> bool:
+        """Let the relay that stands by take over while the other one is well; False where PostgreSQL is away."""
+        server, database = self.facts().server(), self.facts().databases()[service]
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection = await asyncpg.connect(server.url(database.name))
+            try:
+                await connection.execute("UPDATE relay SET owner = NULL")
+            finally:
+                await connection.close()
+            return True
+        return False
+
+    async def crowd(self, service: str) -> bool:
+        """Join the workers of a service for a while without doing anything; False where Kafka is away.
+
+        Lanes go to the stranger and back: every worker has to let go and to find its places again, twice.
+        """
+        stranger = AIOKafkaConsumer(
+            *(topic.name for topic in read_by(service)),
+            **self.facts().cluster().aiokafka(),
+            client_id="gelombang.chaos",
+            group_id=f"gelombang.{service}",
+            enable_auto_commit=False,
+            session_timeout_ms=int(SESSION_SECONDS * 1000),
+            heartbeat_interval_ms=1_000,
+        )
+        try:
+            async with asyncio.timeout(SLEEP_SECONDS):
+                await stranger.start()
+                await asyncio.sleep(CROWD_SECONDS)
+        except (TimeoutError, KafkaError):
+            return False
+        finally:
+            with suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(stranger.stop(), SLEEP_SECONDS)
+        return True
 
     def signal(self, pid: int, number: signal.Signals) -> bool:
         """Send a signal; False where the process has gone meanwhile."""

@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from deploy.local.problem import Problem
 from tests.fault.cast import GROUPS
-from tests.fault.schedule import Blow, Strike
+from tests.fault.schedule import TOGETHER_SECONDS, Blow, Strike
 from tests.fault.stage import SLEEP_SECONDS, Stage
 
 POINT_SECONDS_MAX: Final = 6.0
 """A point that nobody reaches by then is not on the way of this load now: the process dies where it stands."""
 UP_SECONDS_MAX: Final = 20.0
+READY_SECONDS_MAX: Final = 8.0
+"""Whoever is not at work by then is struck in the middle of its start."""
 LOOK_SECONDS: Final = 0.05
 
 
@@ -28,6 +30,8 @@ class Struck:
     not_reached: Counter[str] = field(default_factory=Counter)
     sleeps: Counter[str] = field(default_factory=Counter)
     restarts: Counter[str] = field(default_factory=Counter)
+    twins: int = 0
+    shuffles: int = 0
     log: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -53,21 +57,30 @@ class Striker:
         self.struck = Struck()
 
     async def run(self, strikes: Sequence[Strike]) -> None:
-        """Blows at instants fall in their turn; what takes a while goes on beside them, one for each group."""
+        """Blows fall in their turn; what takes a while goes on beside the next ones, one blow at a time for each group.
+
+        A volley waits for the servers that fell in the one before: it would only hit processes that wait for them too.
+        """
         async with asyncio.TaskGroup() as group:
+            servers: list[asyncio.Task[None]] = []
             for number, strike in enumerate(strikes):
+                if servers and strike.wait_seconds > TOGETHER_SECONDS:
+                    await asyncio.wait(servers)
+                    servers.clear()
                 await asyncio.sleep(strike.wait_seconds)
-                struck = self._strike(number, strike)
-                if strike.blow is Blow.KILL:
-                    await struck
-                else:
-                    group.create_task(struck)
+                task = group.create_task(self._strike(number, strike))
+                if strike.blow is Blow.KILL and not GROUPS[strike.group].points:
+                    servers.append(task)
 
     async def _strike(self, number: int, strike: Strike) -> None:
         group = GROUPS[strike.group]
         async with self._turns[strike.group]:
+            await self._at_work(group.programs)
             if strike.blow is Blow.POINT:
                 await self._at_point(number, strike)
+                return
+            if strike.blow in (Blow.TWINS, Blow.SHUFFLE):
+                await self._confuse(number, strike)
                 return
             name = group.programs[strike.member % len(group.programs)]
             if strike.blow is Blow.SLEEP and group.kind == "relay":
@@ -82,6 +95,16 @@ class Striker:
                 case Blow.RESTART:
                     await self._restart(number, strike, name)
 
+    async def _confuse(self, number: int, strike: Strike) -> None:
+        """Nobody dies; two relays believe that they send, or lanes go from worker to worker."""
+        service = strike.group.partition(" ")[0]
+        self._note(number, strike, service)
+        if strike.blow is Blow.TWINS:
+            self.struck.twins += await self._stage.declare_dead(service)
+        else:
+            self.struck.shuffles += await self._stage.crowd(service)
+        self._excuse(strike.group)
+
     async def _restart(self, number: int, strike: Strike, name: str) -> None:
         self.struck.restarts[GROUPS[strike.group].kind] += 1
         self._note(number, strike, name)
@@ -94,8 +117,11 @@ class Striker:
             self._note(number, strike, name)
         if not GROUPS[strike.group].points:
             # A server: whatever comes after it would only wait for it. Half of what is worth seeing is its return.
-            await asyncio.to_thread(self._stage.wait_back, name, pid)
-            self._excuse(strike.group)
+            back = asyncio.create_task(asyncio.to_thread(self._stage.wait_back, name, pid))
+            while not back.done():
+                self._excuse(strike.group)  # on a busy machine it takes a minute, in which nobody can move
+                await asyncio.wait([back], timeout=1)
+            await back
 
     async def _at_point(self, number: int, strike: Strike) -> None:
         """Arm every process of the group; the first one that arrives dies there."""
@@ -134,6 +160,13 @@ class Striker:
         finally:
             self._stage.signal(pid, signal.SIGCONT)
             self._excuse(strike.group)
+
+    async def _at_work(self, names: Sequence[str]) -> None:
+        """Return once these processes are ready: a blow at one that has not begun yet proves little."""
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        for name in names:
+            while not await asyncio.to_thread(self._stage.ready, name) and time.monotonic() < deadline:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _up(self, name: str) -> int:
         """The pid of a process that is to be struck, once it runs."""

@@ -36,6 +36,8 @@ def summary(
         "points_not_reached": dict(struck.not_reached.most_common()),
         "sleeps": dict(struck.sleeps.most_common()),
         "restarts": dict(struck.restarts.most_common()),
+        "twins": struck.twins,
+        "shuffles": struck.shuffles,
         "acknowledged": len(evidence.acknowledged),
         "acknowledged_by_kind": dict(Counter(line["kind"] for line in evidence.acknowledged).most_common()),
         "records": len(evidence.records),
@@ -95,7 +97,8 @@ def page(told: Mapping[str, Any]) -> list[str]:
     lines = [
         f"Seed {told['seed']}: {told['kills']} kills in {told['seconds']} s {_counted(told['kills_by_target'])}",
         f"  at fault points: {_counted(told['kills_by_point'])}",
-        f"  asleep: {_counted(told['sleeps'])}, restarted: {_counted(told['restarts'])}",
+        f"  asleep: {_counted(told['sleeps'])}, restarted: {_counted(told['restarts'])}, "
+        f"twins {told['twins']}, shuffles {told['shuffles']}",
         f"Acknowledged {told['acknowledged']:,}, events {told['events']:,}, repeats on the bus {told['repeats']:,}, "
         f"payments {told['payments']:,}",
         f"Lost {told['lost']}, doubled {told['doubled']}, out of order {told['out_of_order']}, stuck {told['stuck']}",

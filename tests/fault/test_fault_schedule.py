@@ -7,11 +7,11 @@ import pytest
 
 from libs.events import faults
 from tests.fault import armed, schedule
-from tests.fault.cast import GROUPS, PARTS
+from tests.fault.cast import GROUPS, LARGE, PARTS, PARTS_SMALL, SMALL, parts_for
 from tests.fault.schedule import Blow
 
 SCHEDULES = Path(schedule.__file__).with_name("schedules")
-PAIRS = {(name, point) for name, group in GROUPS.items() for point in group.points}
+PAIRS = {(name, point) for name in LARGE for point in GROUPS[name].points}
 
 
 def test_the_same_seed_gives_the_same_schedule() -> None:
@@ -29,7 +29,20 @@ def test_a_long_schedule_meets_every_point_of_every_group_and_every_kind_of_blow
     strikes = schedule.make("1", 200)
     assert {(strike.group, strike.point) for strike in strikes if strike.blow is Blow.POINT} == PAIRS
     assert {strike.blow for strike in strikes} == set(Blow)
-    assert {strike.group for strike in strikes} == set(GROUPS)
+    assert {strike.group for strike in strikes} == set(LARGE)
+
+
+def test_a_short_schedule_needs_few_processes_and_a_kept_one_gets_those_it_names() -> None:
+    groups = {strike.group for strike in schedule.make("1", 50)}
+    assert groups <= set(SMALL)
+    assert parts_for(groups) is PARTS_SMALL
+    assert parts_for({*groups, "registration relay"}) is PARTS
+
+
+def test_strikes_of_a_volley_fall_together() -> None:
+    waits = [strike.wait_seconds for strike in schedule.make("1", 200)]
+    together = sum(wait == schedule.TOGETHER_SECONDS for wait in waits)
+    assert len(waits) / 3 < together < len(waits) * 2 / 3
 
 
 def test_every_fault_point_of_the_library_is_on_somebody_s_way() -> None:
@@ -37,8 +50,9 @@ def test_every_fault_point_of_the_library_is_on_somebody_s_way() -> None:
 
 
 def test_every_process_of_the_cast_can_be_struck() -> None:
-    processes = {name for parts in PARTS.values() for name in parts}
-    assert processes == {name for group in GROUPS.values() if group.points for name in group.programs}
+    for cast, parts in ((LARGE, PARTS), (SMALL, PARTS_SMALL)):
+        processes = {name for roles in parts.values() for name in roles}
+        assert processes == {name for name in cast if GROUPS[name].points for name in GROUPS[name].programs}
 
 
 def test_a_kept_schedule_can_be_replayed(tmp_path: Path) -> None:
