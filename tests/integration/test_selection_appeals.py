@@ -60,7 +60,9 @@ async def test_an_upheld_appeal_gets_a_seat_of_the_next_wave_and_the_old_draw_st
     assert (seat["citizen_id"], seat["wave"], seat["province"]) == (SITI.citizen_id, 2, "31")
     assert seat["application_id"] != SITI.application_id
     # Its rank goes on after everybody who was drawn in the stratum.
-    others = [data for data in await told(world, "selected-in-batch") if data["wave"] == 2 and data["province"] == "31"]
+    stratum = (2, "31", seat["tier"])
+    drawn = await told(world, "selected-in-batch")
+    others = [data for data in drawn if (data["wave"], data["province"], data["tier"]) == stratum]
     assert seat["rank"] > max((data["rank"] for data in others if data != seat), default=0)
     assert await world.view(1) == before
     async with world.database.connection() as tx:
