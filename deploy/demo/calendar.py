@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from deploy.demo.citizens import Citizen, Crowd
+from deploy.demo.draws import Draws
 from deploy.demo.figures import RECOVERY_WAVE, Figures, rounded
 from deploy.demo.members import Members
 from deploy.demo.officers import Officers
@@ -80,10 +81,17 @@ class Replay:
     """The programme year, step by step."""
 
     def __init__(
-        self, world: World, figures: Figures, programme: Programme, crowd: Crowd, members: Members, officers: Officers
+        self,
+        world: World,
+        figures: Figures,
+        programme: Programme,
+        crowd: Crowd,
+        members: Members,
+        officers: Officers,
+        draws: Draws,
     ) -> None:
         self._world, self._figures, self._programme = world, figures, programme
-        self._crowd, self._members, self._officers = crowd, members, officers
+        self._crowd, self._members, self._officers, self._draws = crowd, members, officers, draws
         self.winners: dict[int, list[Citizen]] = {}
         self._courses: dict[int, list[str]] = {}
         self.waves = (*programme.waves, RECOVERY)
@@ -196,7 +204,7 @@ class Replay:
     def _learn(self, wave: Wave) -> Action:
         async def act() -> None:
             self._world.show(f"Everybody reads the draw of wave {wave.number}")
-            self.winners[wave.number] = await self._crowd.learn(wave.number)
+            self.winners[wave.number] = self._crowd.learn(wave.number, await self._draws.fetch(wave.number))
             self._courses[wave.number] = await self._offer(wave, len(self.winners[wave.number]))
 
         return act

@@ -215,13 +215,9 @@ class Crowd:
 
         await each(leaving, one)
 
-    async def learn(self, wave: int) -> list[Citizen]:
+    def learn(self, wave: int, bundle: bytes) -> list[Citizen]:
         """Read the published draw, as every applicant can. Returns the winners in the order of their numbers."""
-        url = self._world.service("selection", f"/v1/waves/{PROGRAMME}/{wave}/bundle")
-        bundle = await self._world.client.call("GET", url, raw=True)
-        if not bundle.ok:
-            raise Unexpected("GET", url, bundle)
-        won = winners_of(bundle.body)
+        won = winners_of(bundle)
         winners = []
         for citizen in self.citizens:
             application_id = citizen.applications.get(wave)

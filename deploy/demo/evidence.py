@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,17 +11,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.checks import SIX, Booking, Evidence
 from deploy.demo.citizens import Crowd
-from deploy.demo.client import each
+from deploy.demo.draws import Draws
 from deploy.demo.facts import Attempt, Facts
-from deploy.demo.figures import PROGRAMME
 from deploy.demo.officers import Officers
 from deploy.demo.scan import PersonalScan
 from deploy.demo.world import World
 from deploy.local.bus import Cluster
-from deploy.local.layout import ROOT
 from libs.events.topics import TOPICS
 
-VERIFIER: Final = ROOT / "services/selection/verify_draw.py"
 LOG_BYTES: Final = 16 * 2**20
 FETCH_RECORDS: Final = 20_000
 PAGE: Final = 10_000
@@ -131,31 +126,6 @@ def six(told: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(told[name] if name in told else told[f"{name}_rupiah"]) for name in SIX}
 
 
-async def verify_draws(world: World, waves: Iterable[int], folder: Path) -> dict[int, str]:
-    """Run the public verifier on each wave's bundle, as any citizen could: empty where it agrees."""
-    said: dict[int, str] = {}
-    await asyncio.to_thread(folder.mkdir, exist_ok=True)
-
-    async def verify(wave: int) -> None:
-        path = folder / f"{PROGRAMME}-{wave}.draw.jsonl"
-        answer = await world.client.call(
-            "GET", world.service("selection", f"/v1/waves/{PROGRAMME}/{wave}/bundle"), raw=True
-        )
-        path.write_bytes(answer.body)
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-I", str(VERIFIER), str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        words = (done.stdout + done.stderr).strip().splitlines()
-        said[wave] = "" if done.returncode == 0 else (words[-1] if words else f"exit {done.returncode}")
-
-    await each(waves, verify, width=2)
-    return said
-
-
 async def parked(world: World) -> dict[str, int]:
     """How many events each service has set aside."""
     looks = [world.client.get(url + "/health/quiet") for url in world.services.values()]
@@ -164,19 +134,20 @@ async def parked(world: World) -> dict[str, int]:
 
 
 async def gather(
-    world: World, cluster: Cluster, crowd: Crowd, officers: Officers, logs: Path, before_year_end: dict[str, int]
+    world: World,
+    cluster: Cluster,
+    crowd: Crowd,
+    draws: Draws,
+    officers: Officers,
+    logs: Path,
+    before_year_end: dict[str, int],
 ) -> Evidence:
     """Everything, once the replay has come to rest."""
-    history = world.history
-    joined = {line["application_id"]: line["citizen_id"] for line in history.read("joined")}
-    announced = history.read("wave-announced")
+    lines = world.history.read("joined", "withdrawn", "wave-announced")
     people = [citizen.person for citizen in crowd.citizens]
     facts, scan = Facts(), PersonalScan(people)
-    world.show("Reading every record of the bus; verifying every draw as any citizen could")
-    waves = [line["wave"] for line in announced]
-    _, draws = await asyncio.gather(
-        read_topics(cluster, facts, scan), verify_draws(world, waves, history.path.parent / "bundles")
-    )
+    world.show("Reading every record of the bus")
+    await read_topics(cluster, facts, scan)
     world.show("Asking the rails, the ledger and finance for their books")
     bank, bank_twice = await rail_book(world, "bank")
     wallet, wallet_twice = await rail_book(world, "ewallet")
@@ -188,10 +159,10 @@ async def gather(
     await read_metrics(world, scan)
     await asyncio.to_thread(read_logs, logs, scan)
     return Evidence(
-        joined=joined,
-        withdrawn=frozenset(line["application_id"] for line in history.read("withdrawn")),
+        joined={line["application_id"]: line["citizen_id"] for line in lines if line["kind"] == "joined"},
+        withdrawn=frozenset(line["application_id"] for line in lines if line["kind"] == "withdrawn"),
         families={citizen.citizen_id: citizen.person.kk for citizen in crowd.citizens},
-        seats={line["wave"]: line["seats"] for line in announced},
+        seats={line["wave"]: line["seats"] for line in lines if line["kind"] == "wave-announced"},
         facts=facts,
         rails={"bank": bank, "e-wallet": wallet},
         twice_booked=[*bank_twice, *wallet_twice],
@@ -199,7 +170,7 @@ async def gather(
         finance=finance,
         before_year_end=before_year_end,
         seen_by_citizens=seen,
-        draws=draws,
+        draws=await draws.verdicts(),
         personal=Counter(scan.findings),
         scanned_bytes=scan.scanned_bytes,
         parked=await parked(world),

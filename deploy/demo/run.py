@@ -16,6 +16,7 @@ from deploy.demo.chaos import Chaos, plan
 from deploy.demo.checks import Check, Evidence
 from deploy.demo.citizens import Crowd
 from deploy.demo.client import Client, History
+from deploy.demo.draws import Draws
 from deploy.demo.figures import PROGRAMME, Figures
 from deploy.demo.members import Members
 from deploy.demo.officers import Officers
@@ -114,8 +115,8 @@ async def _replay(
         show=screen.show,
     )
     crowd, members = Crowd(world, told, people, options.seed), Members(world, told, options.seed)
-    officers = Officers(world)
-    replay = Replay(world, told, load_programmes()[PROGRAMME], crowd, members, officers)
+    officers, draws = Officers(world), Draws(world, options.var / "bundles")
+    replay = Replay(world, told, load_programmes()[PROGRAMME], crowd, members, officers, draws)
     steps = replay.script()
     names = [process.name for process in stack.processes()]
     chaos = Chaos(stack, plan(options.kill, names, len(steps), options.seed), options.seed)
@@ -129,7 +130,7 @@ async def _replay(
             group.create_task(chaos.strike(number))
             group.create_task(_take(world, step))
     gathered = await evidence.gather(
-        world, stack.facts().cluster(), crowd, officers, stack.layout.logs, before_year_end
+        world, stack.facts().cluster(), crowd, draws, officers, stack.layout.logs, before_year_end
     )
     screen.show("Judging")
     outcome = Outcome(

@@ -12,11 +12,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Request
+from fastapi.security import HTTPBearer
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import ECKey, OKPKey
@@ -70,8 +70,6 @@ Key = ECKey | OKPKey
 
 _log = logging.getLogger(__name__)
 _registry = jws.JWSRegistry(algorithms=list(ALGORITHMS))
-_bearer = HTTPBearer(auto_error=False, description="A token of the programme's sign-in service.")
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +135,12 @@ class Verifier:
 
     def _check(self, token: str, key: Key) -> tuple[dict[str, Any], Refusal | None]:
         """Signature first, then who issued it, for whom, and whether it is valid now."""
+        proven = self._proven.get(token)
+        if proven and proven[0] is key:
+            # What this very key object has proven stays proven, and ends only with its time; when the keys are loaded
+            # anew it is checked anew.
+            expired = proven[1]["exp"] + LEEWAY_SECONDS <= self._clock.now().timestamp()
+            return ({}, TOKEN_EXPIRED) if expired else (proven[1], None)
         rules = jwt.JWTClaimsRegistry(
             now=int(self._clock.now().timestamp()),
             leeway=LEEWAY_SECONDS,
@@ -145,10 +149,8 @@ class Verifier:
             sub={"essential": True},
             exp={"essential": True},
         )
-        proven = self._proven.get(token)
         try:
-            # What this very key object has proven stays proven; when the keys are loaded anew it is checked anew.
-            claims = proven[1] if proven and proven[0] is key else jwt.decode(token, key, registry=_registry).claims
+            claims = jwt.decode(token, key, registry=_registry).claims
             rules.validate(claims)
         except ExpiredTokenError:
             return {}, TOKEN_EXPIRED
@@ -225,6 +227,25 @@ def _usable_keys(document: object) -> dict[str, Key]:
     return found
 
 
+Who = TypeVar("Who")
+
+
+class Caller(HTTPBearer, Generic[Who]):
+    """Who calls, by the token of the request: one dependency, since each costs every request a little."""
+
+    def __init__(self, who: Callable[[str], Awaitable[Who]]) -> None:
+        told = "A token of the programme's sign-in service."
+        super().__init__(scheme_name="HTTPBearer", description=told, auto_error=False)
+        self._who = who
+
+    async def __call__(self, request: Request) -> Who:  # type: ignore[override]
+        """Raises Refused: 401 without a token, and what the token's check raises."""
+        bearer = await super().__call__(request)
+        if bearer is None:
+            raise Refused(TOKEN_MISSING)
+        return await self._who(bearer.credentials)
+
+
 class Access:
     """The two questions a route may ask about its caller, as FastAPI dependencies."""
 
@@ -232,20 +253,17 @@ class Access:
         self._staff, self._citizens = staff, citizens
         self.staff_issuer = staff.issuer
 
-    def staff(self, *roles: str) -> Callable[..., Awaitable[Staff]]:
+    def staff(self, *roles: str) -> Caller[Staff]:
         """A dependency that gives the calling member of staff, who must hold at least one of `roles`.
 
         Without roles every account of the issuer may call. Raises Refused: 401 who is it, 403 not allowed to.
         """
+        return Caller(lambda token: self.staff_of(token, *roles))
 
-        async def dependency(bearer: Bearer) -> Staff:
-            return await self.staff_of(_token(bearer), *roles)
-
-        return dependency
-
-    async def citizen(self, bearer: Bearer) -> Citizen:
+    @property
+    def citizen(self) -> Caller[Citizen]:
         """A dependency that gives the calling citizen. Raises Refused (401)."""
-        return await self.citizen_of(_token(bearer))
+        return Caller(self.citizen_of)
 
     async def staff_of(self, token: str, *roles: str) -> Staff:
         """The member of staff a token speaks for, wherever the token came from. Raises Refused."""
@@ -272,9 +290,3 @@ def open_access(staff_issuer: str, staff_jwks: str | Path, citizen_jwks: str | P
         staff=Verifier(staff_issuer, staff_jwks, STAFF_AUDIENCE, clock),
         citizens=Verifier(CITIZEN_ISSUER, citizen_jwks, CITIZEN_AUDIENCE, clock),
     )
-
-
-def _token(bearer: HTTPAuthorizationCredentials | None) -> str:
-    if bearer is None:
-        raise Refused(TOKEN_MISSING)
-    return bearer.credentials

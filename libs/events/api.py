@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
-from opentelemetry import propagate, trace
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.events import faults, metrics, problems
+from libs.events import faults, metrics, problems, tracing
 from libs.events.database import Transaction
 from libs.events.health import Health
 from libs.events.refusal import Refusal
@@ -31,8 +31,6 @@ HELD = Refusal(
     "Layanan ini sedang diperiksa setelah pemulihan data dan belum menerima permintaan. Coba lagi nanti.",
     "This service is being checked after its data was restored and takes no requests yet. Try again later.",
 )
-
-_tracer = trace.get_tracer("gelombang")
 
 
 async def _transaction(request: Request) -> AsyncIterator[Transaction]:
@@ -56,7 +54,9 @@ Now = Annotated[datetime, Depends(_now)]
 
 def new_api(title: str, summary: str) -> FastAPI:
     """An API with the shared behaviour; the service adds its routes."""
-    api = FastAPI(title=f"Gelombang: {title}", summary=summary, version="1")
+    # Spans and metrics are `Edge`'s: it also carries on the trace of a caller where we send no spans ourselves.
+    quiet: TelemetryConfig = {"tracing": False, "metrics": False}
+    api = FastAPI(title=f"Gelombang: {title}", summary=summary, version="1", telemetry=quiet)
     api.add_middleware(Edge)
     problems.install(api)
     _add_health(api)
@@ -102,8 +102,7 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if int(headers.get("content-length") or 0) > BODY_BYTES_MAX:
+        if int(next((value for name, value in scope["headers"] if name == b"content-length"), 0)) > BODY_BYTES_MAX:
             await problems.problem([TOO_LARGE])(scope, receive, send)
             return
         if getattr(scope["app"].state, "held", None) and not scope["path"].startswith(("/health/", "/metrics")):
@@ -130,7 +129,7 @@ class Edge:
                 message["headers"] = [*message["headers"], *(pair for pair in told.items() if pair[0] not in said)]
             await send(message)
 
-        with _tracer.start_as_current_span(scope["method"], propagate.extract(headers), trace.SpanKind.SERVER):
+        with tracing.request(scope["method"], scope["headers"]):
             try:
                 await self.app(scope, limited, watched)
             except Exception as error:
@@ -145,5 +144,6 @@ class Edge:
                     status = TOO_LARGE.status
                     await problems.problem([TOO_LARGE])(scope, receive, send)
                 route = getattr(scope.get("route"), "path", "unknown")
-                metrics.http_requests.labels(scope["method"], route, str(status)).inc()
-                metrics.http_seconds.labels(route).observe(time.perf_counter() - started)
+                count, seconds = metrics.http_route(scope["method"], route, status)
+                count.inc()
+                seconds.observe(time.perf_counter() - started)

@@ -1,7 +1,10 @@
 """Every metric name of the event path and the runtime, in one place. Labels never carry anything about a person."""
 
+import functools
+
 from prometheus_client import Counter, Gauge, Histogram
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 relay_sent = Counter("gelombang_relay_sent", "Events acknowledged by Kafka", ["topic"])
@@ -48,3 +51,10 @@ http_seconds = Histogram(
     ["route"],
     buckets=SECONDS,
 )
+
+
+@functools.cache
+def http_route(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """What counts and times the answers of a route. A method that HTTP does not know may be all a stranger types."""
+    known = method if method in METHODS else "other"
+    return http_requests.labels(known, route, str(status)), http_seconds.labels(route)

@@ -26,7 +26,7 @@ TITLES: Final[Mapping[int, str]] = {
     422: "Ada isian yang perlu diperbaiki",
     429: "Terlalu sering",
     500: "Ada gangguan di sistem kami",
-    503: "Sedang sangat ramai",
+    503: "Belum dapat dilayani sekarang",
 }
 
 # What to do about each kind of error that pydantic finds, where the service has not said it better.

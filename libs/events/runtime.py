@@ -106,6 +106,8 @@ class Runtime:
     def __init__(self, service: Service, roles: Sequence[str]) -> None:
         self.service, self.roles = service, roles
         self.surface = service.api if "api" in roles else new_api(service.name, "Health and metrics of other roles")
+        # Routes are tried one after the other: what everybody asks for comes before health and documentation.
+        self.surface.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith("/v1/"))
         self.stopping = asyncio.Event()
         self.stoppers: dict[str, Callable[[], None]] = {}
         self.database: Database

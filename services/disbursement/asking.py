@@ -22,6 +22,8 @@ from services.disbursement.store import Store
 from services.disbursement.store_rails import Question
 
 QUESTIONS_MAX: Final = 20
+STATEMENTS_MAX: Final = 31
+"""Days read in one round, before conclusions are drawn from them: a service that was away for a month needs one."""
 LINES_MAX: Final = 5_000
 PROOF_AFTER: Final = timedelta(hours=48)
 """By then the day of sending and the next one have ended, whatever the hour of sending."""
@@ -36,11 +38,13 @@ class Asker:
     rules: Mapping[str, Programme]
 
     async def settle(self, *, database: Database, now: datetime) -> int:
-        """Ask, then read statements, then conclude: one round. Answers how much came of it; 0 when nothing is left."""
+        """Ask, then read statements, then conclude from them: one round. Answers how much came of it; 0 when nothing is left."""
         done = await self._ask(database, now)
         for rail, client in self.rails.items():
-            done += await self._read_statement(database, rail, client, now)
-            done += await self._conclude(database, rail, now)
+            read = 0
+            while read < STATEMENTS_MAX and await self._read_statement(database, rail, client, now):
+                read += 1
+            done += read + await self._conclude(database, rail, now)
         return done
 
     async def _ask(self, database: Database, now: datetime) -> int:

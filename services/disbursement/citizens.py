@@ -56,12 +56,14 @@ async def link_accounts(
     """
     citizens = {link.citizen_id for link in links}
     programmes, standing = await store.programmes_of(tx, citizens), await store.accounts_of(tx, citizens)
-    keys = await _payee_keys(tx, store, vault, citizens)
+    own = {one: [rules[name] for name in programmes.get(one, ()) if name in rules] for one in citizens}
+    refusals = [may_link(one.rail, one.account_number, one.person.phone, own[one.citizen_id], now) for one in links]
+    allowed = {link.citizen_id for link, refusal in zip(links, refusals, strict=True) if not refusal}
+    keys = await _payee_keys(tx, store, vault, allowed)
     results: list[str | Refusal] = []
     new: dict[str, Account] = {}
-    for link in links:
-        own = [rules[name] for name in programmes.get(link.citizen_id, ()) if name in rules]
-        if refusal := may_link(link.rail, link.account_number, link.person.phone, own, now):
+    for link, refusal in zip(links, refusals, strict=True):
+        if refusal:
             results.append(refusal)
             continue
         number = normal_phone(link.account_number) if link.rail == "e-wallet" else link.account_number

@@ -48,6 +48,8 @@ async def record(tx: Transaction, store: Store, rules: Rules, told: Sequence[Tol
     What contradicts the books changes nothing and stops all sending with its reason. What comes back for a revoked
     member is released at once.
     """
+    if not told:
+        return 0
     known = await store.payables(tx, (one.key for one in told))
     settled: dict[str, Settled] = {}
     contradictions: list[Contradiction] = []

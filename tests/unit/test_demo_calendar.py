@@ -28,7 +28,7 @@ class Anybody:
 
 def replay() -> Replay:
     nobody = cast(Any, Anybody())
-    return Replay(nobody, figures.load(1000), RULES, nobody, nobody, nobody)
+    return Replay(nobody, figures.load(1000), RULES, nobody, nobody, nobody, nobody)
 
 
 def test_time_never_goes_back_and_no_moment_comes_twice() -> None:

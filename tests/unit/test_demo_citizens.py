@@ -35,15 +35,8 @@ class Programme(Client):
         self, method: str, url: str, body: Any = None, token: str | None = None, *, raw: bool = False
     ) -> Answer:
         self.asked.append((method, url))
-        path = url.removeprefix("http://registration").removeprefix("http://selection")
-        if path.endswith("/bundle"):
-            wave = int(path.split("/")[-2])
-            pool = [name for name, (_, of) in self.applications.items() if of == wave]
-            lines = [["e", leaf, name] for leaf, name in enumerate(pool)]
-            lines += [["w", leaf, 1, "31", "public"] for leaf, name in enumerate(pool) if name in self.won]
-            return Answer(200, b"\n".join(json.dumps(line).encode() for line in [{"bundle": "draw/1"}, *lines]))
         assert token
-        if path == "/v1/me":
+        if url.endswith("/v1/me"):
             mine = [
                 {"application_id": name, "wave": wave} for name, (of, wave) in self.applications.items() if of == token
             ]
@@ -56,6 +49,12 @@ class Programme(Client):
             return refusal
         self.applications[f"{token}-{body['wave']}"] = (token, body["wave"])
         return Answer(201, {"application_id": f"{token}-{body['wave']}"})
+
+    def bundle(self, wave: int) -> bytes:
+        pool = [name for name, (_, of) in self.applications.items() if of == wave]
+        lines = [["e", leaf, name] for leaf, name in enumerate(pool)]
+        lines += [["w", leaf, 1, "31", "public"] for leaf, name in enumerate(pool) if name in self.won]
+        return b"\n".join(json.dumps(line).encode() for line in [{"bundle": "draw/1"}, *lines])
 
 
 def refusal(code: str, *, repeated: bool = False) -> Answer:
@@ -74,7 +73,7 @@ def crowd_of(tmp_path: Path, programme: Programme, people: list[Person], told: F
         client=programme,
         clock=clock,
         history=History(tmp_path / "acknowledged.jsonl", clock.now()),
-        services={"registration": "http://registration", "selection": "http://selection"},
+        services={"registration": "http://registration"},
         simulators={},
         credentials=tmp_path,
     )
@@ -99,7 +98,7 @@ async def test_who_was_not_drawn_joins_again_before_anybody_new(tmp_path: Path, 
     crowd = crowd_of(tmp_path, programme, PLAIN[:40])
     await crowd.join(1)
     programme.won = set(list(programme.applications)[:3])
-    winners = await crowd.learn(1)
+    winners = crowd.learn(1, programme.bundle(1))
     assert {winner.applications[1] for winner in winners} == programme.won
     await crowd.join(2)
     second = applicants(crowd, 2)
@@ -121,7 +120,7 @@ async def test_who_is_on_other_aid_learns_the_reason_and_stays_away(tmp_path: Pa
     people = [replace(one, other_aid=True) for one in PLAIN[:3]] + PLAIN[3:10]
     crowd = crowd_of(tmp_path, programme, people)
     await crowd.join(1)
-    await crowd.learn(1)
+    crowd.learn(1, programme.bundle(1))
     await crowd.join(2)
     assert len(applicants(crowd, 1)) == 10
     assert not any(citizen.person.excluded for citizen in applicants(crowd, 2))
@@ -132,7 +131,7 @@ async def test_a_family_with_two_members_does_not_try_for_a_third(tmp_path: Path
     crowd = crowd_of(tmp_path, programme, people)
     await crowd.join(1)
     programme.won = set(list(programme.applications)[:2])
-    await crowd.learn(1)
+    crowd.learn(1, programme.bundle(1))
     await crowd.join(2)
     assert applicants(crowd, 2) == []
 
@@ -163,7 +162,7 @@ async def test_who_withdraws_is_told_in_the_history_and_may_join_the_next_wave(
     withdrawn = crowd._world.history.read("withdrawn")
     assert len(withdrawn) == 1
     assert len(applicants(crowd, 1)) == 99
-    await crowd.learn(1)
+    crowd.learn(1, programme.bundle(1))
     await crowd.join(2)
     assert len(applicants(crowd, 2)) == 100
 
