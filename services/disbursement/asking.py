@@ -38,7 +38,7 @@ class Asker:
     rules: Mapping[str, Programme]
 
     async def settle(self, *, database: Database, now: datetime) -> int:
-        """Ask, then read statements, then conclude from them: one round. Answers how much came of it; 0 when nothing is left."""
+        """Ask, read statements, conclude from them: one round. Answers how much came of it; 0 when nothing is left."""
         done = await self._ask(database, now)
         for rail, client in self.rails.items():
             read = 0

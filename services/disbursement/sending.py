@@ -45,22 +45,29 @@ class Sender:
     debtor: Debtor
 
     async def send(self, *, database: Database, now: datetime) -> int:
-        """Send a part of what is approved; answers how many messages went: 0 when none is left, or sending is held."""
+        """Send a part of what is approved; answers how many messages went: 0 when none is left, or sending is held.
+
+        The rails do not wait for each other, and where one fails the other one is carried through.
+        """
+        sending = [self._send(database, rail, client, now) for rail, client in self.rails.items()]
         gone = 0
-        for rail, client in self.rails.items():
-            async with database.connection() as reading:
-                holds = await self.store.count_holds(reading)
-                sending_holds.set(holds)
-                if holds:
-                    return gone
-                left = await self.store.stored_messages(reading, rail, AT_ONCE_MAX)
-            if left and isinstance(client, EWallet):
-                gone += await self._give_up(database, left, now)
-                continue
-            messages = left or await self._prepare(database, rail, now)
-            results = await asyncio.gather(*(self._deliver(database, client, message, now) for message in messages))
-            gone += sum(results)
+        for result in await asyncio.gather(*sending, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            gone += result
         return gone
+
+    async def _send(self, database: Database, rail: Rail, client: Bank | EWallet, now: datetime) -> int:
+        async with database.connection() as reading:
+            holds = await self.store.count_holds(reading)
+            sending_holds.set(holds)
+            if holds:
+                return 0
+            left = await self.store.stored_messages(reading, rail, AT_ONCE_MAX)
+        if left and isinstance(client, EWallet):
+            return await self._give_up(database, left, now)
+        messages = left or await self._prepare(database, rail, now)
+        return sum(await asyncio.gather(*(self._deliver(database, client, message, now) for message in messages)))
 
     async def _prepare(self, database: Database, rail: Rail, now: datetime) -> list[Message]:
         """Store the next messages, each in a transaction of its own."""
