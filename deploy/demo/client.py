@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
-import aiohttp
 import orjson
+
+from deploy.demo.wire import Broken, Reply, Wire
 
 T = TypeVar("T")
 
@@ -26,7 +28,6 @@ PATIENCE_SECONDS: Final = 90
 """A process killed with -9 is back well within this, its recovery included."""
 PAUSE_SECONDS_MAX: Final = 2.0
 BUSY: Final = frozenset({429, 502, 503, 504})
-LOST: Final = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Unreachable(Exception):
 
 
 class Client:
-    """One session for everything. `async with Client() as client`."""
+    """One for everything. `async with Client() as client`."""
 
     def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
@@ -70,16 +71,11 @@ class Client:
         self.retries = 0
 
     async def __aenter__(self) -> "Client":
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX),
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-        )
+        self._wire = Wire(ANSWER_SECONDS_MAX)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        self._wire.close()
 
     async def call(
         self, method: str, url: str, body: Any = None, token: str | None = None, *, raw: bool = False
@@ -88,23 +84,21 @@ class Client:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        data = orjson.dumps(body) if body is not None else None
+        data = orjson.dumps(body) if body is not None else b""
         deadline = time.monotonic() + self._patience_seconds
         repeated, pause = False, 0.05
         while True:
             self.requests[method] += 1
             try:
-                async with self._session.request(method, url, data=data, headers=headers) as response:
-                    content = await response.read()
-                    if response.status not in BUSY:
-                        told = content if raw else _read(content, response.content_type)
-                        return Answer(response.status, told, repeated)
-                    pause = _asked_pause(response.headers, pause)
-                    # 429 refuses before any effect; behind the others the request may have landed: the store was away.
-                    repeated = repeated or response.status != 429
-                    trouble = f"answered {response.status}"
-            except LOST as error:
-                repeated, trouble = True, type(error).__name__
+                reply = await self._wire.ask(method, url, headers, data)
+                if reply.status not in BUSY:
+                    return Answer(reply.status, reply.body if raw else _read(reply), repeated)
+                pause = _asked_pause(reply.headers, pause)
+                # 429 refuses before any effect; behind the others the request may have landed: the store was away.
+                repeated = repeated or reply.status != 429
+                trouble = f"answered {reply.status}"
+            except Broken as error:
+                repeated, trouble = True, str(error)
             if time.monotonic() + pause > deadline:
                 raise Unreachable(f"{method} {url}: {trouble}, for {self._patience_seconds:.0f} s")
             self.retries += 1
@@ -128,15 +122,16 @@ class Client:
     async def sign_in(self, url: str, client_id: str, client_secret: str) -> str:
         """An access token by OAuth 2.0 client credentials. Safe to ask again, so any breakage is tried again."""
         form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
         deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
-                async with self._session.post(url, data=form) as response:
-                    if response.status == 200:
-                        return str(orjson.loads(await response.read())["access_token"])
-                    trouble = f"answered {response.status}"
-            except LOST as error:
-                trouble = type(error).__name__
+                reply = await self._wire.ask("POST", url, headers, urlencode(form).encode())
+                if reply.status == 200:
+                    return str(orjson.loads(reply.body)["access_token"])
+                trouble = f"answered {reply.status}"
+            except Broken as error:
+                trouble = str(error)
             if time.monotonic() > deadline:
                 raise Unreachable(f"POST {url}: {trouble}, for {self._patience_seconds:.0f} s")
             await asyncio.sleep(0.1)
@@ -144,18 +139,19 @@ class Client:
     async def glance(self, url: str) -> Any | None:
         """One look without patience: the JSON body of a 200, or None for anything else."""
         try:
-            async with self._session.get(url) as response:
-                return orjson.loads(await response.read()) if response.status == 200 else None
-        except (*LOST, orjson.JSONDecodeError):
+            reply = await self._wire.ask("GET", url, {})
+            return orjson.loads(reply.body) if reply.status == 200 else None
+        except (Broken, orjson.JSONDecodeError):
             return None
 
 
-def _read(content: bytes, content_type: str) -> Any:
-    return orjson.loads(content) if content and content_type.endswith("json") else content
+def _read(reply: Reply) -> Any:
+    kind = reply.headers.get("content-type", "").partition(";")[0]
+    return orjson.loads(reply.body) if reply.body and kind.endswith("json") else reply.body
 
 
 def _asked_pause(headers: Mapping[str, str], pause: float) -> float:
-    asked = headers.get("Retry-After", "")
+    asked = headers.get("retry-after", "")
     return min(float(asked), PAUSE_SECONDS_MAX) if asked.isdecimal() and asked != "0" else pause
 
 
