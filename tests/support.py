@@ -1,9 +1,12 @@
 """Small things many tests use."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from libs.events.clock import JAKARTA
+from libs.events.numbering import Unsent
 
 
 def jakarta(text: str) -> datetime:
@@ -21,3 +24,11 @@ class Seen:
 
 
 NOON = jakarta("2020-05-01 12:00:00")
+
+
+def by_lane(rows: Iterable[tuple[Any, ...]]) -> list[Unsent]:
+    """Outbox rows `(xid, position, topic, lane, key, value)` as `outbox_after` gives them: lane by lane, in columns."""
+    lanes: dict[Any, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        lanes.setdefault(row[2:4], []).append((*row[:2], *row[4:]))
+    return [(*lane, *zip(*found, strict=True)) for lane, found in lanes.items()]

@@ -63,6 +63,12 @@ def new_api(title: str, summary: str) -> FastAPI:
     return api
 
 
+def most_asked_first(api: FastAPI) -> FastAPI:
+    """Routes are tried one after the other: what everybody asks for comes before health and documentation."""
+    api.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith("/v1/"))
+    return api
+
+
 def _add_health(api: FastAPI) -> None:
     @api.get("/health/live", tags=["health"], summary="The process answers")
     async def live() -> dict[str, str]:

@@ -53,7 +53,7 @@ class FileClock:
         )
 
     def now(self) -> datetime:
-        stat = os.stat(self.path)
+        stat = self.path.stat()
         seen = (stat.st_mtime_ns, stat.st_ino)
         if seen != self._seen:
             told = json.loads(self.path.read_text())

@@ -8,7 +8,7 @@ monitors only. After a rebalance or a restore the consumer goes where the databa
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Any
 
@@ -24,7 +24,8 @@ from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, in_order
 from libs.events.parking import Parked, as_poison, divide, park, parked_before, parked_keys
 from libs.events.position import Gap, Position, Verdict, place, sort_out
-from libs.events.records import Read, look_at
+from libs.events.records import Read
+from libs.events.runs import Run, keys_of, one_by_one, read_poll, take
 from libs.events.topics import read_by
 
 POLL_RECORDS = 5_000
@@ -52,13 +53,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         reactions: Mapping[type[Event], Reaction],
         clock: Clock,
     ) -> None:
-        self.database, self.kafka, self.service, self.reactions, self.clock = (
-            database,
-            kafka,
-            service,
-            reactions,
-            clock,
-        )
+        self.database, self.kafka, self.service = database, kafka, service
+        self.reactions, self.clock = reactions, clock
         self.stopping = asyncio.Event()
         self.gaps: dict[Lane, Gap] = {}
         self.to_search: set[TopicPartition] = set()
@@ -81,10 +77,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.kafka.subscribe([topic.name for topic in read_by(self.service)], listener=self)
         while not self.stopping.is_set():
             fetched = await self._fetch()
-            records = look_at([record for lane in sorted(fetched) for record in fetched[lane]])
-            if records:
+            runs, records = read_poll(fetched)
+            if runs or records:
                 faults.point("consumer.read")
-                await self.apply(records)
+                await self.apply(records, runs)
                 await self._search()
             await self._prove()
             await self.tell_kafka()
@@ -129,20 +125,21 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Nothing to save: a batch under way meets the next owner at the row lock, and one of the two finds repeats."""
 
-    async def apply(self, records: Sequence[Read]) -> None:
-        """Apply records, halving the list where it fails until the one that can not be applied stands alone."""
-        self.poisoned += await self._apply_or_halve(records)
-        self.seen += len(records)
+    async def apply(self, records: Sequence[Read], runs: Sequence[Run] = ()) -> None:
+        """Apply what a poll brought. What fails is looked at record by record, and halved until the one that can not be
+        applied stands alone."""
+        self.poisoned += await self._apply_or_halve(records, runs)
+        self.seen += len(records) + sum(len(run.keys) for run in runs)
         if self.seen >= POISON_SHARE_FROM:
             if self.poisoned > self.seen * POISON_SHARE_MAX:
                 raise NearlyAllPoison(f"{self.poisoned} of {self.seen} records could not be applied")
             self.seen = self.poisoned = 0
 
-    async def _apply_or_halve(self, records: Sequence[Read]) -> int:
+    async def _apply_or_halve(self, records: Sequence[Read], runs: Sequence[Run] = ()) -> int:
         pause = 0.1
         while True:
             try:
-                return await self.apply_once(records)
+                return await self.apply_once(records, runs)
             except Exception as error:
                 if is_transient(error):
                     if self.stopping.is_set():
@@ -154,6 +151,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     )
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 5.0)
+                elif runs:
+                    records, runs = one_by_one(records, runs), ()
                 elif len(records) == 1:
                     records[0].event, records[0].poison = None, as_poison(error)
                     log.error(
@@ -166,14 +165,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     half = len(records) // 2
                     return await self._apply_or_halve(records[:half]) + await self._apply_or_halve(records[half:])
 
-    async def apply_once(self, records: Sequence[Read]) -> int:
+    async def apply_once(self, records: Sequence[Read], runs: Sequence[Run] = ()) -> int:
         """One transaction: lock positions, apply the news, park the poison, advance. Returns how many were parked."""
         started = time.perf_counter()
         async with self.database.transaction() as tx:
-            verdicts, news = await self._take(tx, records)
-            held = await parked_keys(tx, [read.key for read in news if read.key])
+            positions = await self._lock(tx, {read.lane for read in records} | {run.lane for run in runs})
+            held = await parked_keys(tx, keys_of(records, runs))
+            verdicts, whole, others = take(positions, held, runs)
+            news = await self._sort_out(tx, positions, [*records, *others], verdicts)
             healthy, poison = divide(news, held)
-            for kind, events in in_order(healthy):
+            for kind, events in in_order([*whole, *healthy]):
                 if reaction := self.reactions.get(kind):
                     await reaction(tx=tx, events=events)
             await park(tx, poison, self.clock.now())
@@ -181,35 +182,35 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             faults.point("consumer.applied")
         faults.point("consumer.committed")
         metrics.consumer_batch_seconds.observe(time.perf_counter() - started)
-        self._account(verdicts, news, poison)
+        self._account(verdicts, poison)
         return len(poison)
 
-    async def _take(self, tx: Transaction, records: Sequence[Read]) -> tuple[dict[Lane, Verdict], list[Read]]:
-        """Lock the lanes of these records and tell which of them are news (or strays, to be parked)."""
-        lanes = [(lane, list(run)) for lane, run in groupby(records, key=lambda read: read.lane)]
-        rows = await QUERIES.position_lock(
-            tx,
-            topics=[lane[0] for lane, _ in lanes],
-            lanes=[lane[1] for lane, _ in lanes],
-        )
-        positions = {
+    @staticmethod
+    async def _lock(tx: Transaction, lanes: Set[Lane]) -> dict[Lane, Position]:
+        topics, numbers = zip(*lanes, strict=True)
+        return {
             (row["topic"], row["lane"]): Position(row["next_offset"], row["number"], row["epoch"], row["number_at"])
-            for row in rows
+            for row in await QUERIES.position_lock(tx, topics=topics, lanes=numbers)
         }
-        verdicts: dict[Lane, Verdict] = {}
+
+    @staticmethod
+    async def _sort_out(
+        tx: Transaction, positions: Mapping[Lane, Position], records: Sequence[Read], verdicts: dict[Lane, Verdict]
+    ) -> list[Read]:
+        """Look at records one by one: add the verdicts on their lanes, give the news (and the strays, to be parked)."""
         news: list[Read] = []
         strays: list[Read] = []
-        for lane, run in lanes:
-            verdict = sort_out(positions[lane], run)
-            verdicts[lane] = verdict
+        for lane, reads in groupby(records, key=lambda read: read.lane):
+            run = list(reads)
+            verdicts[lane] = verdict = sort_out(positions[lane], run)
             for index in verdict.strays:
                 stray = run[index]
                 stray.poison = stray.poison or codec.Poison("old-epoch", "sent by a relay of an older epoch")
             strays += [run[index] for index in verdict.strays]
-            news += [run[index] for index in sorted(verdict.news + verdict.strays)]
+            news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
         if strays and (before := await parked_before(tx, strays)):
             news = [read for read in news if (read.lane, read.offset, read.value) not in before]
-        return verdicts, news
+        return news
 
     @staticmethod
     async def _advance(tx: Transaction, verdicts: Mapping[Lane, Verdict]) -> None:
@@ -224,12 +225,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             numbers_at=[verdicts[lane].after.number_at for lane in lanes],
         )
 
-    def _account(
-        self,
-        verdicts: Mapping[Lane, Verdict],
-        news: Sequence[Read],
-        poison: Sequence[Parked],
-    ) -> None:
+    def _account(self, verdicts: Mapping[Lane, Verdict], poison: Sequence[Parked]) -> None:
         """Metrics and gap reports, after the commit."""
         for lane, verdict in verdicts.items():
             topic = lane[0]

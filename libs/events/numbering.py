@@ -6,7 +6,7 @@ outbox alone: a relay that starts again, or a second one, gives the same events 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 Lane: TypeAlias = tuple[str, int]
 """A topic and one of its partitions."""
@@ -14,26 +14,43 @@ Lane: TypeAlias = tuple[str, int]
 Numbers: TypeAlias = dict[Lane, int]
 """The last number given in each lane; a lane that is missing has none yet."""
 
+Cursor: TypeAlias = tuple[int, int]
+"""The place of an outbox row among all: transaction and position."""
+
+Unsent: TypeAlias = tuple[str, int, Sequence[int], Sequence[int], Sequence[str], Sequence[bytes]]
+"""What was read of one lane, as columns: topic, lane; xid, position, key and value of its rows."""
+
 Outgoing: TypeAlias = dict[Lane, list[tuple[int, str, bytes]]]
 """What goes to each lane: number, key and value of every record, in order."""
 
 
-def assign(numbers: Mapping[Lane, int], rows: Iterable[Sequence[Any]]) -> tuple[Outgoing, Numbers]:
-    """Number outbox rows `(xid, position, topic, lane, key, value)` in their order.
+def in_order(unsent: Unsent) -> Unsent:
+    """The rows in outbox order. PostgreSQL fills an array in the order it reads, but does not promise to."""
+    topic, lane, xids, positions, keys, values = unsent
+    places = list(zip(xids, positions, strict=True))
+    if places == sorted(places):
+        return unsent
+    xids, positions, keys, values = zip(*sorted(zip(xids, positions, keys, values, strict=True)), strict=True)
+    return topic, lane, xids, positions, keys, values
+
+
+def cursor_behind(lanes: Iterable[Unsent]) -> Cursor:
+    """The place of the last row of all, if each lane is in order."""
+    return max((xids[-1], positions[-1]) for _, _, xids, positions, _, _ in lanes)
+
+
+def assign(numbers: Mapping[Lane, int], lanes: Iterable[Unsent]) -> tuple[Outgoing, Numbers]:
+    """Number the rows of each lane in their order. A lane comes once.
 
     Returns what to send, by lane, and the last number of every lane that got one.
     """
     outgoing: Outgoing = {}
     after: Numbers = {}
-    for _xid, _position, topic, lane_number, key, value in rows:
+    for topic, lane_number, _, _, keys, values in lanes:
         lane = (topic, lane_number)
-        number = after.get(lane)
-        if number is None:
-            number = numbers.get(lane, 0)
-            outgoing[lane] = []
-        number += 1
-        after[lane] = number
-        outgoing[lane].append((number, key, value))
+        number = numbers.get(lane, 0)
+        after[lane] = number + len(keys)
+        outgoing[lane] = list(zip(range(number + 1, after[lane] + 1), keys, values, strict=True))
     return outgoing, after
 
 

@@ -54,8 +54,10 @@ def divide(news: Sequence[Read], held: set[tuple[str, str]]) -> tuple[list[Event
 
 
 async def parked_keys(tx: Transaction, keys: Sequence[str]) -> set[tuple[str, str]]:
-    """Which of these keys have something parked, as (topic, key)."""
-    return {(row["topic"], row["key"]) for row in await QUERIES.parked_keys(tx, keys=keys)} if keys else set()
+    """Which of these keys have something parked, as (topic, key). Ask under the locks of their lanes."""
+    if not keys or not await QUERIES.parked_any(tx):
+        return set()
+    return {(row["topic"], row["key"]) for row in await QUERIES.parked_keys(tx, keys=keys)}
 
 
 async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[Lane, int, bytes]]:

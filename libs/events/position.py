@@ -4,7 +4,7 @@ The number decides, never the Kafka offset. Number <= last: a repeat, without ef
 the lane waits, and says what is missing; it reads on only to find the missing number, which the relay can send again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,19 @@ class Seen(Protocol):
     def epoch(self) -> int: ...
 
 
+class Regular(Protocol):
+    """What decides about a run: numbers that count on from `first`, one epoch, the last record at `offset`."""
+
+    @property
+    def first(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Numbers `first` to `last` have not arrived, and a later one has, at `offset`."""
@@ -50,8 +63,8 @@ class Verdict:
     A lane is read more than once, so a stray may be parked already.
     """
 
-    news: list[int]
-    strays: list[int]
+    news: Sequence[int]
+    strays: Sequence[int]
     repeats: int
     gap: Gap | None
     after: Position
@@ -64,6 +77,19 @@ def place(number_at: int, begin: int, end: int) -> int:
     gap like any other, and makes the worker look from the beginning. So does a log that has no such offset.
     """
     return number_at if begin <= number_at < end else begin
+
+
+def in_step(position: Position, run: Regular, held: Set[str]) -> Verdict | None:
+    """What `sort_out` says of a run that counts on from the last number: all of it is news.
+
+    None where the run must be looked at record by record: it begins elsewhere, is of an older epoch, or one of its keys
+    is among the `held`, which wait behind something parked.
+    """
+    if run.first != position.number + 1 or run.epoch < position.epoch or not held.isdisjoint(run.keys):
+        return None
+    count = len(run.keys)
+    after = Position(run.offset + 1, position.number + count, run.epoch, run.offset)
+    return Verdict(range(count), (), 0, None, after)
 
 
 def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:

@@ -1,7 +1,8 @@
 """Carries the outbox to Kafka: numbers every record, sends whole batches, and stores cursor and numbers together.
 
 One live relay per service database. The owner column fences: whoever lost it can still send, but only what any relay
-would send, under the same numbers; it can not store, and then stops. While a batch is under way the next one is read.
+would send, under the same numbers; it can not store, and then stops. While a batch is under way the next one is read
+and handed over; the one behind it is read meanwhile.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,11 @@ from asyncpg.pool import PoolConnectionProxy
 from libs.events import codec, faults, metrics
 from libs.events.database import QUERIES, Database
 from libs.events.logs import get_logger
-from libs.events.numbering import Lane, Numbers, Outgoing, assign, same_log
+from libs.events.numbering import Cursor, Lane, Numbers, Outgoing, Unsent, assign, cursor_behind, in_order, same_log
 from libs.events.restore import births, check_restore
 
-BATCH_ROWS = 20_000
+BATCH_ROWS = 4_000
+"""So many of the largest events in one lane still fit into an array of PostgreSQL (1 GB)."""
 IDLE_SECONDS_MIN, IDLE_SECONDS_MAX = 0.01, 0.2
 """How long an idle relay waits before it looks again: short after news, longer the longer there were none. A commit of
 its own process wakes it at once."""
@@ -47,7 +49,7 @@ class Batch:
 
     started: float
     acknowledgements: list[tuple[Lane, int, asyncio.Future[Any]]]
-    cursor: tuple[int, int]
+    cursor: Cursor
     numbers: Numbers
     records: Counter[str]
 
@@ -134,34 +136,58 @@ class Relay:
         return False
 
     async def send_for_ever(self, connection: "PoolConnectionProxy[Any]", reader: Any) -> None:
-        """Read, send, store; the next batch is read while the last one is being acknowledged."""
-        read = await connection.prepare(QUERIES.outbox_after.sql)
+        """Read, send, store; the next batch is read and sent while the last one is being acknowledged."""
         under_way: Batch | None = None
         beaten = looked = time.monotonic()
         idle = IDLE_SECONDS_MIN
-        ahead = self.cursor
-        while not self.stopping.is_set() or under_way:
-            self.database.committed.clear()
-            rows = [] if self.stopping.is_set() else await read.fetch(*ahead, BATCH_ROWS)
-            if rows:
-                faults.point("relay.read")
-                ahead = (rows[-1][0], rows[-1][1])
-            if under_way:
-                await self.finish(connection, under_way)
-                beaten, under_way = time.monotonic(), None
-            if rows:
-                under_way, idle = await self.send(rows), IDLE_SECONDS_MIN
-            elif not self.stopping.is_set():
-                if time.monotonic() - beaten > BEAT_SECONDS:
+        async with self._reading(self.cursor) as read:
+            while not self.stopping.is_set() or under_way:
+                lanes = [] if self.stopping.is_set() else await read()
+                if lanes:
+                    faults.point("relay.read")
+                sent = await self.send(lanes) if lanes else None
+                if under_way:
+                    await self.finish(connection, under_way)
                     beaten = time.monotonic()
-                    if await QUERIES.relay_beat(connection, owner=self.owner) == "UPDATE 0":
-                        raise Fenced
-                if time.monotonic() - looked > LOOK_SECONDS:
-                    await self._look(reader)
-                    looked = time.monotonic()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.database.committed.wait(), idle)
-                idle = min(idle * 1.5, IDLE_SECONDS_MAX)
+                under_way = sent
+                if lanes:
+                    idle = IDLE_SECONDS_MIN
+                elif not self.stopping.is_set():
+                    if time.monotonic() - beaten > BEAT_SECONDS:
+                        beaten = time.monotonic()
+                        if await QUERIES.relay_beat(connection, owner=self.owner) == "UPDATE 0":
+                            raise Fenced
+                    if time.monotonic() - looked > LOOK_SECONDS:
+                        await self._look(reader)
+                        looked = time.monotonic()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self.database.committed.wait(), idle)
+                    idle = min(idle * 1.5, IDLE_SECONDS_MAX)
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, cursor: Cursor) -> AsyncIterator[Callable[[], Awaitable[list[Unsent]]]]:
+        """A function that gives what comes next. Behind a full batch it reads on at once, over a second connection."""
+        ahead: asyncio.Task[Any] | None = None
+        async with self.database.pool.acquire() as connection:
+            statement = await connection.prepare(QUERIES.outbox_after.sql)
+
+            async def read() -> list[Unsent]:
+                nonlocal ahead, cursor
+                self.database.committed.clear()
+                lanes = [in_order(lane) for lane in await (ahead or statement.fetch(*cursor, BATCH_ROWS))]
+                ahead = None
+                if lanes:
+                    cursor = cursor_behind(lanes)
+                    if sum(len(keys) for _, _, _, _, keys, _ in lanes) == BATCH_ROWS:
+                        ahead = asyncio.create_task(statement.fetch(*cursor, BATCH_ROWS))
+                return lanes
+
+            try:
+                yield read
+            finally:
+                if ahead:
+                    ahead.cancel()
+                    await asyncio.gather(ahead, return_exceptions=True)
 
     async def _look(self, reader: Any) -> None:
         """Raise TopicTooShort when a topic has lost what it acknowledged."""
@@ -173,17 +199,17 @@ class Relay:
             if other or end <= self.offsets[lane]:
                 raise TopicTooShort(f"{lane[0]}/{lane[1]}")
 
-    async def send(self, rows: Sequence[Any]) -> Batch:
-        """Number a run of outbox rows and hand it to the producer, lane by lane."""
+    async def send(self, lanes: Sequence[Unsent]) -> Batch:
+        """Number what was read and hand it to the producer, lane by lane."""
         started = time.perf_counter()
-        outgoing, after = assign(self.numbers, rows)
+        outgoing, after = assign(self.numbers, lanes)
         self.numbers.update(after)
         acknowledgements = await self.hand_over(outgoing)
         faults.point("relay.sent")
         records = Counter[str]()
         for (topic, _), waiting in outgoing.items():
             records[topic] += len(waiting)
-        return Batch(started, acknowledgements, (rows[-1][0], rows[-1][1]), after, records)
+        return Batch(started, acknowledgements, cursor_behind(lanes), after, records)
 
     async def hand_over(self, outgoing: Outgoing) -> list[tuple[Lane, int, asyncio.Future[Any]]]:
         """Pack the records of each lane into as few Kafka batches as they need. One future a batch, not a record."""

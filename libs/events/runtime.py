@@ -31,7 +31,7 @@ import uvloop
 from fastapi import FastAPI
 
 from libs.events import kafka, logs, tending, tracing
-from libs.events.api import new_api
+from libs.events.api import most_asked_first, new_api
 from libs.events.clock import Clock
 from libs.events.consumer import Consumer, NearlyAllPoison
 from libs.events.contracts import Event
@@ -105,9 +105,8 @@ class Runtime:
 
     def __init__(self, service: Service, roles: Sequence[str]) -> None:
         self.service, self.roles = service, roles
-        self.surface = service.api if "api" in roles else new_api(service.name, "Health and metrics of other roles")
-        # Routes are tried one after the other: what everybody asks for comes before health and documentation.
-        self.surface.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith("/v1/"))
+        other = "Health and metrics of other roles"
+        self.surface = most_asked_first(service.api) if "api" in roles else new_api(service.name, other)
         self.stopping = asyncio.Event()
         self.stoppers: dict[str, Callable[[], None]] = {}
         self.database: Database
@@ -144,9 +143,9 @@ class Runtime:
 
     def _listen(self) -> socket.socket:
         """Take the port before anything else starts; a taken one is a sentence, not a stack trace."""
-        settings = self.service.settings
+        settings, shared = self.service.settings, self.service.settings.http_port_shared
         try:
-            return socket.create_server((settings.http_host, settings.http_port), backlog=2048)
+            return socket.create_server((settings.http_host, settings.http_port), backlog=2048, reuse_port=shared)
         except OSError as error:
             sys.exit(
                 f"{settings.http_host}:{settings.http_port} can not be opened ({error.strerror}). "

@@ -33,6 +33,8 @@ class ServiceSettings(BaseSettings):
     kafka_password: SecretStr | None = None
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    http_port_shared: bool = False
+    """Whether more processes of this service listen at the same port; the kernel deals out the connections."""
     kafka_session_seconds: Annotated[float, Field(ge=6, le=1800)] = 30.0
     """How long a worker may be silent before its lanes go to others; also the longest pause in which it keeps them."""
     relay_silent_seconds: Annotated[float, Field(ge=4)] = 10.0

@@ -40,8 +40,9 @@ def _by_id(events: Sequence[Event]) -> dict[str, Event]:
     """Events by identity, in order. The same event twice counts once; two that differ contradict each other."""
     told: dict[str, Event] = {}
     for event in events:
-        _compare({(event_id := event.event_id()): event}, told)
-        told[event_id] = event
+        first = told.setdefault(event_id := event.event_id(), event)
+        if first is not event:
+            _compare({event_id: event}, {event_id: first})
     return told
 
 

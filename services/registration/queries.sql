@@ -341,8 +341,9 @@ ON CONFLICT (citizen_id, programme) DO UPDATE SET state = 'revoked';
 -- name: timeline_add!
 -- A step that is told twice stands once. Sorted by key, so that two batches never wait in a circle.
 INSERT INTO timeline (citizen_id, entry_id, at, what, data)
-SELECT citizen_id, entry_id, at, what, data::jsonb
-  FROM unnest(:citizens::uuid[], :entries::uuid[], :at::timestamptz[], :whats::text[], :data::text[])
+SELECT citizen_id, entry_id, at, what, data
+  FROM ROWS FROM (unnest(:citizens::uuid[], :entries::uuid[], :at::timestamptz[], :whats::text[]),
+                  jsonb_array_elements(:data::text::jsonb))
        WITH ORDINALITY AS new (citizen_id, entry_id, at, what, data, nth)
  ORDER BY citizen_id, nth
 ON CONFLICT (citizen_id, entry_id) DO NOTHING;

@@ -20,7 +20,8 @@ from libs.events.contracts import (
     WaveVoided,
 )
 from libs.events.database import Transaction
-from services.registration.domain.timeline import entry_of, step_name
+from services.registration.domain.steps import steps_of
+from services.registration.domain.timeline import step_name
 from services.registration.store import Store
 from services.registration.store_waves import WaveStep, WaveStore
 
@@ -90,7 +91,7 @@ async def on_revoked(tx: Transaction, store: Store, waves: WaveStore, events: Se
 
 async def on_told(tx: Transaction, store: Store, events: Sequence[Event]) -> None:
     """An event about a citizen becomes a step of the citizen's timeline."""
-    await store.add_entries(tx, [entry_of(event) for event in events])
+    await store.add_steps(tx, steps_of(events))
 
 
 def _step(event: WaveMoved | WaveClosed | WaveRescheduled | WaveVoided) -> WaveStep:

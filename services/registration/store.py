@@ -18,6 +18,7 @@ from services.registration.domain.code import Code, Purpose
 from services.registration.domain.eligibility import Person
 from services.registration.domain.identity import Standing
 from services.registration.domain.person import Claim, Contact
+from services.registration.domain.steps import Steps
 from services.registration.domain.timeline import Entry
 from services.registration.vault import Seal, Vault
 
@@ -274,16 +275,16 @@ class Store:
 
     async def add_entries(self, tx: Transaction, entries: Sequence[Entry]) -> None:
         """Steps for timelines; one that stands there already is not repeated."""
-        if not entries:
-            return
-        await QUERIES.timeline_add(
-            tx,
-            citizens=[entry.citizen_id for entry in entries],
-            entries=[entry.entry_id for entry in entries],
-            at=[entry.at for entry in entries],
-            whats=[entry.what for entry in entries],
-            data=[json.dumps(entry.data) for entry in entries],
-        )
+        citizens, ids = [entry.citizen_id for entry in entries], [entry.entry_id for entry in entries]
+        at, whats = [entry.at for entry in entries], [entry.what for entry in entries]
+        await self.add_steps(tx, Steps(citizens, ids, at, whats, json.dumps([entry.data for entry in entries])))
+
+    async def add_steps(self, tx: Transaction, steps: Steps) -> None:
+        """The same, as columns."""
+        if steps.entries:
+            await QUERIES.timeline_add(
+                tx, citizens=steps.citizens, entries=steps.entries, at=steps.at, whats=steps.whats, data=steps.data
+            )
 
 
 def person_of(seal: Seal, row: Mapping[str, Any]) -> Person:

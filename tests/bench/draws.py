@@ -1,6 +1,6 @@
 """One process that draws, or commits to, a synthetic pool in turns with `np.argsort` over as many 64-bit keys.
 
-    python -m tests.bench.draws draw|commit APPLICANTS ROUNDS
+    python -m tests.bench.draws draw|commit|letter APPLICANTS ROUNDS
 
 Prints seconds by contestant and round, and the greatest memory the process ever had, as one line of JSON.
 """
@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from services.selection.domain.bulk_draw import PoolColumns, draw_columns
+from services.selection.domain.bulk_draw import NO_SEAT, PoolColumns, draw_columns
 from services.selection.domain.bulk_merkle import AREAS_MAX, leaf_hashes, levels_of
+from services.selection.domain.bulk_pool import stratum_of
+from tests.reference import draw_by_the_letter as letter
 
 CELLS: Final = 514
 SEATS_SHARE: Final = 20
@@ -55,7 +57,31 @@ def contestants(kind: str, count: int) -> dict[str, Callable[[], Any]]:
     return {"ours": lambda: levels_of(leaf_hashes(pool, salts)), "argsort": lambda: np.argsort(keys)}
 
 
+def by_the_letter(count: int) -> dict[str, Any]:
+    """Draw once by the service's code and once by the letter of the page. Raises AssertionError at a difference."""
+    pool = pool_of(count, 2 * AREAS_MAX)
+    quotas = np.full(2 * AREAS_MAX, count // SEATS_SHARE // (2 * AREAS_MAX), np.int64)
+    begun = time.perf_counter()
+    ours = draw_columns(pool, quotas, SEED)
+    middle = time.perf_counter()
+    names = [(stratum_of(cell).province, stratum_of(cell).tier) for cell in range(len(quotas))]
+    rows = zip(pool.ids, pool.cells.tolist(), pool.groups.tolist(), pool.places.tolist(), strict=True)
+    entries = [
+        letter.Entry(own.tobytes(), names[cell][0], names[cell][1], group, places) for own, cell, group, places in rows
+    ]
+    theirs = letter.draw(entries, dict[tuple[str, str], int](zip(names, quotas.tolist(), strict=True)), SEED)
+    ended = time.perf_counter()
+    for leaf, result in enumerate(theirs):
+        seat = None if ours.seats[leaf] == NO_SEAT else names[ours.seats[leaf]]
+        mine = (ours.tickets[leaf].tobytes(), int(ours.ranks[leaf]) or None, seat)
+        assert tuple(result) == mine, f"leaf {leaf}: {result} is not {mine}"
+    return {"identical_results": count, "seconds": {"ours": [middle - begun], "by_the_letter": [ended - middle]}}
+
+
 def main(kind: str, count: int, rounds: int) -> None:
+    if kind == "letter":
+        print(json.dumps(by_the_letter(count)), flush=True)
+        return
     runs = contestants(kind, count)
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from libs.events import ids
 from libs.events.contracts import (
+    ApplicationWithdrawn,
     Applied,
     AppropriationGranted,
     Event,
@@ -77,6 +78,20 @@ def applications(count: int, first: int = 0) -> list[Event]:
             tier="public",
         )
         for number in range(first, first + count)
+    ]
+
+
+def withdrawals(count: int) -> list[Event]:
+    """`application-withdrawn`, the smallest event of a citizen: what a record costs shows where bytes cost least."""
+    return [
+        ApplicationWithdrawn(
+            at=AT,
+            application_id=ids.derive("application", str(number)),
+            citizen_id=ids.derive("citizen", str(number)),
+            programme=PROGRAMME,
+            wave=number % 11 + 1,
+        )
+        for number in range(count)
     ]
 
 

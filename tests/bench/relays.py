@@ -1,19 +1,19 @@
-"""Ways to carry an outbox to Kafka: ours, two rivals that delete what they sent, and the raw parts ours is made of.
+"""Ways to carry an outbox to Kafka: ours, rivals that delete what they sent, and the raw parts ours is made of.
 
-Every rival has what ours has: a durable database, acks=all, an idempotent producer, prepared statements, uvloop.
+Every rival has what ours has: a durable database, acks=all, an idempotent producer, prepared statements, uvloop. Every
+rival deletes in a transaction that commits after the acknowledgements; one that commits before them may lose events.
 """
 
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from prometheus_client import REGISTRY
-
-from libs.events import codec
+from libs.events import codec, metrics
 from libs.events import kafka as clients
-from libs.events.database import QUERIES, open_database
-from libs.events.numbering import Numbers, assign
+from libs.events.database import QUERIES, Transaction, open_database
+from libs.events.numbering import Numbers, Unsent, assign, cursor_behind, in_order
 from libs.events.relay import BATCH_ROWS, Relay
 from tests.bench.world import Where, send_packed
 
@@ -51,7 +51,8 @@ async def rewind(where: Where) -> None:
 
 def sent() -> int:
     """How many events the relay of this process has sent and stored."""
-    return int(REGISTRY.get_sample_value("gelombang_relay_sent_total", {"topic": TOPIC}) or 0)
+    samples = [sample for metric in metrics.relay_sent.collect() for sample in metric.samples]
+    return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))
 
 
 async def until_sent(count: int, running: "asyncio.Task[None]") -> float:
@@ -59,7 +60,7 @@ async def until_sent(count: int, running: "asyncio.Task[None]") -> float:
     while sent() < count:
         if running.done():
             await running
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.005)
     return time.perf_counter()
 
 
@@ -76,8 +77,12 @@ async def ours(where: Where, count: int) -> dict[str, Any]:
     return {"rate": count / (ended - begun[0])}
 
 
-async def skip_locked(where: Where, count: int, rows: int) -> dict[str, Any]:
-    """SKIP LOCKED + DELETE in one statement, `send()` for every row, commit once all are acknowledged."""
+async def skip_locked(where: Where, count: int, rows: int, lanes_given: bool = False) -> dict[str, Any]:
+    """SKIP LOCKED + DELETE in one statement, `send()` for every row, commit once all are acknowledged.
+
+    The producer picks the partition from the key, as everywhere. `lanes_given` spares it that: it takes ours, picked
+    when the events were written.
+    """
     producer = clients.producer(where.settings(), "rival")
     async with where.owner() as connection, producer:
         take = await connection.prepare(RIVAL_TAKE)
@@ -86,7 +91,13 @@ async def skip_locked(where: Where, count: int, rows: int) -> dict[str, Any]:
             async with connection.transaction():
                 taken = sorted(await take.fetch(rows), key=lambda row: row[0])
                 waiting = [
-                    await producer.send(topic, value, key.encode(), partition=lane, headers=[codec.CONTENT_TYPE])
+                    await producer.send(
+                        topic,
+                        value,
+                        key.encode(),
+                        partition=lane if lanes_given else None,
+                        headers=[codec.CONTENT_TYPE],
+                    )
                     for _, topic, lane, key, value in taken
                 ]
                 await asyncio.gather(*waiting)
@@ -112,15 +123,20 @@ async def skip_locked_send_batch(where: Where, count: int, rows: int) -> dict[st
         return {"rate": count / (time.perf_counter() - begun)}
 
 
+async def _whole_outbox(connection: Transaction) -> AsyncIterator[list[Unsent]]:
+    read, cursor = await connection.prepare(QUERIES.outbox_after.sql), (0, 0)
+    while lanes := [in_order(lane) for lane in await read.fetch(*cursor, BATCH_ROWS)]:
+        cursor = cursor_behind(lanes)
+        yield lanes
+
+
 async def raw_send_batch(where: Where, count: int) -> dict[str, Any]:
     """No outbox at all: the same records, numbered and grouped beforehand, packed and sent; one chunk ahead."""
     chunks = []
     async with open_database(where.database_url) as database, database.connection() as connection:
         numbers: Numbers = {}
-        read, cursor = await connection.prepare(QUERIES.outbox_after.sql), (0, 0)
-        while rows := await read.fetch(*cursor, BATCH_ROWS):
-            cursor = (rows[-1][0], rows[-1][1])
-            outgoing, after = assign(numbers, rows)
+        async for lanes in _whole_outbox(connection):
+            outgoing, after = assign(numbers, lanes)
             numbers |= after
             chunks.append(
                 {
@@ -142,9 +158,8 @@ async def raw_send_batch(where: Where, count: int) -> dict[str, Any]:
 async def raw_read(where: Where, count: int) -> dict[str, Any]:
     """The outbox read in our order, in our batches, and nothing done with it."""
     async with open_database(where.database_url) as database, database.connection() as connection:
-        read, cursor, done = await connection.prepare(QUERIES.outbox_after.sql), (0, 0), 0
-        begun = time.perf_counter()
-        while rows := await read.fetch(*cursor, BATCH_ROWS):
-            cursor, done = (rows[-1][0], rows[-1][1]), done + len(rows)
+        begun, done = time.perf_counter(), 0
+        async for lanes in _whole_outbox(connection):
+            done += sum(len(keys) for _, _, _, _, keys, _ in lanes)
         assert done == count
         return {"rate": count / (time.perf_counter() - begun)}

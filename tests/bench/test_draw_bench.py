@@ -13,9 +13,13 @@ import pytest
 from tests.bench import pairs
 from tests.bench.draw_plot import plot
 from tests.bench.pairs import Ratio, Report
+from tests.bench.world import Where, this_machine, turn
 from tests.conftest import MakeDatabase
 
 APPLICANTS: Final = int(os.environ.get("BENCH_APPLICANTS", "10000000"))
+SERVICE_APPLICANTS: Final = int(os.environ.get("BENCH_SERVICE_APPLICANTS", "1000000"))
+LETTER_APPLICANTS: Final = int(os.environ.get("BENCH_LETTER_APPLICANTS", "1000000"))
+"""That program is plain on purpose: ten million take it minutes and some 12 GiB. BENCH_LETTER_APPLICANTS=10000000."""
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 CELLS, SEATS_SHARE = 514, 20
 NOTES: Final = (
@@ -25,22 +29,29 @@ NOTES: Final = (
     "commitment is all leaf hashes and all levels of the tree. Reading and writing the store is in neither.",
     "A quarter of the households has more applicants than places; cells differ in size a hundredfold.",
 )
+SERVICE_NOTES: Final = (
+    "Commitment and draw: from the rows of applications in PostgreSQL to the committed transaction. Publication: all "
+    "results as events in the outbox, in pages of one transaction each.",
+    "`ready_events_per_s` is what COPY alone reaches in the same outbox with bytes that lie ready in memory.",
+    "A proof is one query over the stored levels of the tree, warm, one after the other; one in a hundred is checked "
+    "against the root.",
+)
 POOL: Final = """
 CREATE TABLE pool AS
-SELECT substr(sha256(convert_to(i::text, 'UTF8')), 1, 16) AS id, (514 * power(hashint8(i)::float8 / 2^32 + 0.5, 2))::int
-       AS cell FROM generate_series(1, {count}) AS i
+SELECT substr(sha256(convert_to(i::text, 'UTF8')), 1, 16) AS id, cell / 2 AS province, cell % 2 AS tier
+  FROM generate_series(1, {count}) AS i,
+       LATERAL (SELECT (514 * power(hashint8(i)::float8 / 2^32 + 0.5, 2))::int) AS one (cell)
 """
 # No household cap and no spill-over: PostgreSQL has less to do than the draw.
 WINDOW: Final = """
 SELECT count(*) FROM (
-    SELECT row_number() OVER (PARTITION BY cell ORDER BY sha256($1::bytea || id), id) AS rank FROM pool
+    SELECT row_number() OVER (PARTITION BY province, tier ORDER BY sha256($1::bytea || id), id) AS rank FROM pool
 ) AS ranked WHERE rank <= {seats}
 """
 
 
 def measured(kind: str, count: int, rounds: int) -> dict[str, Any]:
     """What one process of its own says."""
-    pytest.importorskip("datafusion", reason="the draw over columns needs numpy and datafusion: pip install them")
     command = [sys.executable, "-m", "tests.bench.draws", kind, str(count), str(rounds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=pairs.ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -89,3 +100,24 @@ async def test_bench_draw_sizes(database: MakeDatabase) -> None:
     pairs.OUT.mkdir(parents=True, exist_ok=True)
     (pairs.OUT / "draw-sizes.svg").write_text(plot("Seconds for one draw, by number of applicants", series))
     print(json.dumps(series))
+
+
+@pytest.mark.bench
+async def test_bench_draw_service(database: MakeDatabase) -> None:
+    """The service itself, from stored applications to events in the outbox, and single proofs from the stored tree."""
+    made = database("selection")
+    where = Where(made.app_url, made.owner_url, "", None, None)
+    told = await turn("draw_service:life", where, applicants=SERVICE_APPLICANTS, seconds=SERVICE_APPLICANTS // 2_000)
+    proof = told.pop("proof_ms")
+    single = {name: round(value, 2) for name, value in told.items()}
+    single |= {"proof_ms_median": round(proof["median"], 3), "proof_ms_p99": round(proof["p99"], 3)}
+    settings = {"applicants": SERVICE_APPLICANTS, "proof_ms_wanted": 1, "events_per_s_wanted": 100_000}
+    report = Report("draw-service", "A large wave in the service", "", settings, single=single, notes=SERVICE_NOTES)
+    pairs.save(report, await this_machine(where))
+
+
+@pytest.mark.bench
+def test_bench_draw_by_the_letter() -> None:
+    """Ten million results of the service's draw, each the same to the byte as those of the program by the letter."""
+    told = measured("letter", LETTER_APPLICANTS, 1)
+    print(json.dumps(told))

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import ConfigResource
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from pydantic import SecretStr
 
 from deploy.local import bus as local_bus
@@ -26,6 +26,7 @@ from libs.events.numbering import Numbers, assign
 from libs.events.settings import ServiceSettings
 from libs.events.topics import TOPIC_OF, TOPICS
 from tests.bench.pairs import ROOT, machine
+from tests.support import by_lane
 
 TURN_SECONDS_MAX: Final = 180
 CHUNK: Final = 5_000
@@ -102,6 +103,24 @@ def renew_topics(kafka: Cluster, names: Sequence[str]) -> None:
     while set(names) & set(admin.list_topics(timeout=10).topics) and time.monotonic() < deadline:
         time.sleep(0.05)
     local_bus.create_topics(kafka, [TOPICS[name] for name in names])
+    for name in names:
+        _wait_for_leaders(admin, name, TOPICS[name].partitions)
+
+
+def _wait_for_leaders(admin: AdminClient, name: str, partitions: int) -> None:
+    """Until every partition answers: whoever sends earlier is refused, waits, and would be measured waiting."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    newest = {TopicPartition(name, lane): latest for lane in range(partitions)}
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            for answer in admin.list_offsets(newest).values():
+                answer.result(10)
+        except KafkaException:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(f"the partitions of {name} do not answer")
 
 
 async def fill_outbox(where: Where, events: Sequence[Event]) -> None:
@@ -121,7 +140,7 @@ async def fill_topic(where: Where, events: Sequence[Event]) -> None:
     async with producer:
         for chunk in _chunks(events, 4 * CHUNK):
             rows = [_row(event) for event in chunk]
-            outgoing, after = assign(numbers, rows)
+            outgoing, after = assign(numbers, by_lane(rows))
             numbers |= after
             await asyncio.gather(*[future for lane in outgoing.items() for future in await send_lane(producer, *lane)])
 

@@ -4,25 +4,39 @@ A mutant is a copy of `Decisions` with one of them changed. The functions come f
 run in production; the switches say what a query or a client setting does, and name it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, assign, judge, prove, same_log
+from libs.events.numbering import (
+    Ahead,
+    Behind,
+    Lane,
+    Numbers,
+    Outgoing,
+    Proof,
+    Tail,
+    Unsent,
+    assign,
+    judge,
+    prove,
+    same_log,
+)
 from libs.events.ordering import in_order
 from libs.events.parking import divide
-from libs.events.position import Position, Seen, Verdict, place, sort_out
+from libs.events.position import Position, Regular, Seen, Verdict, in_step, place, sort_out
 
 
 @dataclass(frozen=True)
 class Decisions:
     """Everything the simulated processes decide by."""
 
-    assign: Callable[[Mapping[Lane, int], Sequence[Sequence[Any]]], tuple[Outgoing, Numbers]] = assign
+    assign: Callable[[Mapping[Lane, int], Iterable[Unsent]], tuple[Outgoing, Numbers]] = assign
     same_log: Callable[[int | None, tuple[int, int] | None], bool] = same_log
     prove: Callable[[int, int, int, int], tuple[Proof, int]] = prove
     judge: Callable[[Lane, int, Tail | None, str | None], Ahead | Behind | None] = judge
     sort_out: Callable[[Position, Sequence[Seen]], Verdict] = sort_out
+    in_step: Callable[[Position, Regular, Set[str]], Verdict | None] = in_step
     in_order: Callable[[Any], Any] = in_order
     divide: Callable[[Any, Any], Any] = divide
     place: Callable[[int, int, int], int] = place

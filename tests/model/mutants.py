@@ -1,14 +1,14 @@
 """Small mistakes, one decision each. The model must find every one of them within its budget of seeds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.events import codec
-from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, assign, judge
+from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, Unsent, assign, judge
 from libs.events.ordering import in_order
 from libs.events.parking import divide
-from libs.events.position import Position, Seen, Verdict, sort_out
+from libs.events.position import Position, Regular, Seen, Verdict, in_step, sort_out
 from tests.model.decisions import PRODUCTION, Decisions
 from tests.model.schedules import NO_FAULTS
 from tests.model.world import Faults
@@ -62,6 +62,16 @@ def _strays_are_news(position: Position, records: Sequence[Seen]) -> Verdict:
     return replace(verdict, after=replace(verdict.after, number=verdict.after.number + len(verdict.strays)))
 
 
+def _taken_wherever_it_begins(position: Position, run: Regular, held: Set[str]) -> Verdict | None:
+    """A run is taken as a whole though its numbers do not count on from the last one."""
+    return in_step(replace(position, number=run.first - 1), run, held)
+
+
+def _taken_though_keys_wait(position: Position, run: Regular, _held: Set[str]) -> Verdict | None:
+    """A run is taken as a whole though something of its keys is parked."""
+    return in_step(position, run, set())
+
+
 def _forget_parked_keys(news: Any, _held: Any) -> Any:
     """Only the poison itself is parked, not what stands behind it from an earlier batch."""
     return divide(news, set())
@@ -100,14 +110,14 @@ def _newest_first(events: Any) -> Any:
     return [(kind, group[::-1]) for kind, group in in_order(events)]
 
 
-def _count_from_one(_numbers: Mapping[Lane, int], rows: Sequence[Sequence[Any]]) -> tuple[Outgoing, Numbers]:
+def _count_from_one(_numbers: Mapping[Lane, int], lanes: Iterable[Unsent]) -> tuple[Outgoing, Numbers]:
     """Every batch starts to count anew."""
-    return assign({}, rows)
+    return assign({}, lanes)
 
 
-def _number_all_lanes_as_one(numbers: Mapping[Lane, int], rows: Sequence[Sequence[Any]]) -> tuple[Outgoing, Numbers]:
+def _number_all_lanes_as_one(numbers: Mapping[Lane, int], lanes: Iterable[Unsent]) -> tuple[Outgoing, Numbers]:
     """One counter for the whole topic."""
-    outgoing, _ = assign(numbers, rows)
+    outgoing, _ = assign(numbers, lanes)
     number = max(numbers.values(), default=0)
     for records in outgoing.values():
         for index, (_, key, value) in enumerate(records):
@@ -194,6 +204,8 @@ MUTANTS = {
     "repeat told by offset": _function("sort_out", _repeats_by_offset),
     "last number applied again": _function("sort_out", _repeat_one_late),
     "stranger counted": _function("sort_out", _strays_are_news),
+    "run taken wherever it begins": _function("in_step", _taken_wherever_it_begins),
+    "run taken though keys wait": _function("in_step", _taken_though_keys_wait),
     "parked key forgotten": _function("divide", _forget_parked_keys),
     "parked key of this batch forgotten": _function("divide", _forget_poison_of_this_batch),
     "later events of a parked key dropped": _function("divide", _drop_what_stands_behind),

@@ -1,4 +1,4 @@
-"""The processes of the model: relay, worker and redrive as generators that stop at every point where they may die.
+"""The processes of the model: relay and worker as generators that stop at every point where they may die.
 
 Each follows its namesake in `libs.events` step by step. To crash one is to forget it; to pause one is not to move it.
 What it says when it stops is the name of the fault point, or of the wait, at which it stands.
@@ -12,12 +12,16 @@ from libs.events import codec
 from libs.events.numbering import Ahead, Behind, Lane, Numbers
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
-from tests.model.stores import Cursor, Happened, Sink, Source, event_of
+from tests.model.stores import Cursor, Happened, Row, Sink, Source, as_run
+from tests.support import by_lane
 
 if TYPE_CHECKING:
     from tests.model.world import World
 
 Process = Generator[str, int, None]
+
+UnderWay = tuple[Cursor, Numbers, list[tuple[Lane, int]]]
+"""The cursor behind a batch, its last numbers, and the offset of each record."""
 
 
 class Dead(Exception):
@@ -34,31 +38,39 @@ def relay(world: "World", name: str) -> Process:
         born = yield from _check(world, source, name)
     yield "relay.loads"
     cursor, numbers, offsets = source.cursor, dict(source.numbers), dict(source.numbers_at)
-    ahead, under_way = cursor, None
+    ahead: Cursor = cursor
+    under_way: UnderWay | None = None
     while True:
-        _same(world, source)
-        rows = source.after(ahead, decisions)
+        same(world, source)
+        rows, before = source.after(ahead, decisions), under_way
+        under_way = None
         if rows:
             ahead = rows[-1][:2]
             yield "relay.read"
-        if under_way:
-            yield from _finish(world, source, name, offsets, born, *under_way)
-            under_way = None
+            under_way = yield from _send(world, source, name, numbers, born, rows)
+        if before:
+            yield from _finish(world, source, name, offsets, born, *before)
         if not rows:
             luck = yield "relay.idle"
             if luck % 2:
                 _look(world, offsets, born)
-            continue
-        outgoing, after = decisions.assign(numbers, rows)
-        numbers.update(after)
-        if not decisions.acknowledged_first:
-            source.store(name, ahead, after, dict.fromkeys(after, -1), born, decisions)
-        acknowledged: list[tuple[Lane, int]] = []
-        for lane, records in outgoing.items():
-            for number, key, value in records:
-                acknowledged.append((lane, world.append(lane, key, bytes(value).decode(), number)))
-                yield "relay.sent"
-        under_way = (ahead, after, acknowledged)
+
+
+def _send(
+    world: "World", source: Source, name: str, numbers: Numbers, born: dict[Lane, int], rows: Sequence[Row]
+) -> Generator[str, int, UnderWay]:  # fmt: skip
+    """relay.Relay.send"""
+    decisions, cursor = world.decisions, rows[-1][:2]
+    outgoing, after = decisions.assign(numbers, by_lane(rows))
+    numbers.update(after)
+    if not decisions.acknowledged_first:
+        source.store(name, cursor, after, dict.fromkeys(after, -1), born, decisions)
+    acknowledged: list[tuple[Lane, int]] = []
+    for lane, records in outgoing.items():
+        for number, key, value in records:
+            acknowledged.append((lane, world.append(lane, key, bytes(value).decode(), number)))
+            yield "relay.sent"
+    return cursor, after, acknowledged
 
 
 def _look(world: "World", offsets: dict[Lane, int], born: dict[Lane, int]) -> None:
@@ -69,7 +81,7 @@ def _look(world: "World", offsets: dict[Lane, int], born: dict[Lane, int]) -> No
             raise Dead("the log is shorter than it was")
 
 
-def _same(world: "World", store: Source | Sink) -> None:
+def same(world: "World", store: Source | Sink) -> None:
     if world.source is not store and world.sink is not store:
         raise Dead("the store has been restored")
 
@@ -85,7 +97,7 @@ def _check(world: "World", source: Source, name: str) -> Generator[str, int, dic
             number_at = -1
         tails[lane] = world.broker.tail(lane, number, number_at, world.decisions)
     yield "relay.checked"
-    _same(world, source)
+    same(world, source)
     ahead, behind = [], []
     for lane, tail in tails.items():
         number = source.numbers.get(lane, 0)
@@ -100,7 +112,7 @@ def _check(world: "World", source: Source, name: str) -> Generator[str, int, dic
     starts = [row for lost in behind if (row := source.lane_before(lost.lane, lost.missing))]
     if starts:
         yield "relay.rewinds"
-        _same(world, source)
+        same(world, source)
         xid, position = min(starts)
         world.seen["rewound"] += 1
         source.rewind(name, (xid, position - 1), world.decisions)
@@ -117,7 +129,7 @@ def _finish(
             raise Dead("the log is shorter than it was")
         offsets[lane] = offset
     yield "relay.acknowledged"
-    _same(world, source)
+    same(world, source)
     if not source.store(name, cursor, numbers, offsets, born, world.decisions):
         raise Dead("fenced")
     yield "relay.stored"
@@ -200,33 +212,40 @@ class Worker:
         sink, decisions = self.sink, self.decisions
         lanes = sorted({read.lane for read in records})
         if decisions.position_locked:
-            yield from _lock(self.world, sink, lanes, self.name)
+            yield from lock(self.world, sink, lanes, self.name)
         verdicts: dict[Lane, Verdict] = {}
         news: list[Read] = []
+        whole: list[Any] = []
         for lane in lanes:
             run = [read for read in records if read.lane == lane]
-            verdict = decisions.sort_out(sink.positions.get(lane, Position()), run)
+            position, regular = sink.positions.get(lane, Position()), as_run(run)
+            if regular and (in_step := decisions.in_step(position, regular, {key for _, key in sink.held()})):
+                verdicts[lane] = in_step
+                whole += regular.events
+                self.world.seen["taken as a whole"] += len(run) > 1
+                continue
+            verdict = decisions.sort_out(position, run)
             verdicts[lane] = verdict
             for index in verdict.strays:
                 run[index].poison = run[index].poison or codec.Poison("no-number", "a stranger's record")
-            news += [run[index] for index in sorted(verdict.news + verdict.strays)]
+            news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
         if decisions.strays_told:
             parked = {(record.lane, record.offset, record.value) for _, record in sink.parked}
             news = [read for read in news if (read.lane, read.offset, read.value) not in parked]
         healthy, poison = decisions.divide(news, sink.held())
-        events: list[Happened] = [event for _, group in decisions.in_order(healthy) for event in group]
+        events: list[Happened] = [event for _, group in decisions.in_order([*whole, *healthy]) for event in group]
         if any(event.id in self.world.broken for event in events):
-            _unlock(sink, self.name)
+            unlock(sink, self.name)
             raise codec.Poison("contradiction", "it contradicts what is known")
         yield "consumer.applied"
-        _same(self.world, sink)
+        same(self.world, sink)
         self.world.effect(events)
         sink.park(poison)
         self.world.seen.update(f"parked: {record.reason.reason}" for record in poison)
         if not decisions.one_transaction:
             yield "consumer.committed"
         sink.positions.update({lane: verdict.after for lane, verdict in verdicts.items()})
-        _unlock(sink, self.name)
+        unlock(sink, self.name)
         if decisions.one_transaction:
             yield "consumer.committed"
         self.account(verdicts)
@@ -250,49 +269,14 @@ def _reconnect(worker: Worker) -> None:
     worker.sink = worker.world.sink
 
 
-def _lock(world: "World", sink: Sink, lanes: Sequence[Lane], name: str) -> Process:
+def lock(world: "World", sink: Sink, lanes: Sequence[Lane], name: str) -> Process:
     """position_lock"""
     while any(sink.locks.get(lane, name) != name for lane in lanes):
         yield "waits for a lock"
-        _same(world, sink)
+        same(world, sink)
     sink.locks.update(dict.fromkeys(lanes, name))
 
 
-def _unlock(sink: Sink, name: str) -> None:
+def unlock(sink: Sink, name: str) -> None:
     for lane in [lane for lane, holder in sink.locks.items() if holder == name]:
         del sink.locks[lane]
-
-
-def redrive(world: "World", name: str) -> Process:
-    """parking.redrive"""
-    sink, decisions = world.sink, world.decisions
-    heads: dict[Any, tuple[int, Lane, str | None]] = {}
-    for parked_id, record in sorted(sink.parked, key=lambda row: row[0]):
-        heads.setdefault(record.key or parked_id, (parked_id, record.lane, record.key))
-    yield "redrive.read"
-    for head, lane, key in heads.values():
-        while True:
-            _same(world, sink)
-            yield from _lock(world, sink, [lane], name)
-            rows = sorted(row for row in _of_key(sink, head, key))
-            if not rows:
-                break
-            parked_id, record = rows[0] if decisions.redrive_from_oldest else rows[-1]
-            event = event_of(record.value.decode(), record.key or "?")
-            if record.number is None or event.id in world.broken | world.unreadable:
-                break
-            yield "redrive.applied"
-            _same(world, sink)
-            world.effect([event])
-            if decisions.redrive_deletes:
-                sink.parked = [row for row in sink.parked if row[0] != parked_id]
-            _unlock(sink, name)
-            world.seen["redriven"] += 1
-            yield "redrive.committed"
-            if not decisions.redrive_deletes:
-                sink.parked = [row for row in sink.parked if row[0] != parked_id]
-        _unlock(sink, name)
-
-
-def _of_key(sink: Sink, head: int, key: str | None) -> list[tuple[int, Any]]:
-    return [row for row in sink.parked if (row[1].key == key if key else row[0] == head)]

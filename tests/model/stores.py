@@ -8,6 +8,7 @@ from libs.events.numbering import Lane, Numbers, Tail
 from libs.events.parking import Parked
 from libs.events.position import Position
 from libs.events.records import Read
+from libs.events.runs import Run
 from tests.model.decisions import Decisions
 
 TOPIC = "topic"
@@ -43,6 +44,18 @@ class Undone(Happened):
 def event_of(event_id: str, key: str) -> Happened:
     """The event of an id; every third is of the other type."""
     return (Undone if event_id[-1] in "258" else Happened)(event_id, key)
+
+
+def as_run(reads: list[Read]) -> Run | None:
+    """runs.read_run"""
+    first, epoch = reads[0].number, reads[0].epoch
+    counting_on = first is not None and all(
+        read.number == first + index and read.epoch == epoch and read.event for index, read in enumerate(reads)
+    )
+    if not counting_on or first is None:
+        return None
+    keys, events = [read.key or "" for read in reads], [read.event for read in reads if read.event]
+    return Run(reads[0].lane, first, epoch, reads[-1].offset, keys, events, reads)
 
 
 def _copy(lists: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -37,9 +37,9 @@ RARE: dict[str, tuple[Faults, Decisions, list[Step]]] = {
         replace(PRODUCTION, prove=last_is_highest),
         [
             ("write", 2, 46), ("start_relay", 11, 18), ("start_relay", 2, 9), ("start_relay", 1, 38),
-            ("commit", 9, 31), ("move_relay", 8, 55), ("backup_source", 11, 46), ("write", 10, 14),
-            ("move_relay", 8, 49), ("move_relay", 3, 19), ("commit", 7, 56), ("move_relay", 6, 59),
-            ("move_relay", 8, 14), ("restore_source", 4, 58),
+            ("commit", 9, 31), ("move_relay", 8, 55), ("backup_source", 9, 7), ("write", 10, 14),
+            ("move_relay", 7, 17), ("move_relay", 5, 34), ("commit", 7, 56), ("move_relay", 8, 8),
+            ("move_relay", 2, 47), ("move_relay", 12, 32), ("move_relay", 6, 34), ("restore_source", 4, 58),
         ],
     ),
     "a worker that lives through a restore and meets a stranger": (

@@ -9,7 +9,8 @@ import pytest
 from deploy.local.databases import ServiceDatabase
 from libs.events import outbox
 from libs.events.contracts import TrainingRated
-from libs.events.database import QUERIES, Database, open_database
+from libs.events.database import QUERIES, Database, Transaction, open_database
+from libs.events.numbering import in_order
 from libs.events.topics import TOPICS
 from tests.support import NOON
 
@@ -36,9 +37,20 @@ async def store(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Dat
 async def readable(store: Database, count: int) -> list[Any]:
     """The rows the relay reads, once there are so many: a transaction of any database of the server holds them up."""
     async with store.connection() as connection, asyncio.timeout(20):
-        while len(rows := await QUERIES.outbox_after(connection, xid=0, position=0, limit=100)) < count:  # noqa: ASYNC110
+        while len(rows := await read(connection)) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    return list(rows)
+    return rows
+
+
+async def read(connection: Transaction) -> list[dict[str, Any]]:
+    """The rows of all lanes, in outbox order."""
+    columns = ("xid", "position", "key", "value")
+    rows = [
+        dict(zip(columns, row, strict=True)) | {"lane": lane}
+        for _, lane, *arrays in map(in_order, await QUERIES.outbox_after(connection, xid=0, position=0, limit=100))
+        for row in zip(*arrays, strict=True)
+    ]
+    return sorted(rows, key=lambda row: (row["xid"], row["position"]))
 
 
 async def sent(store: Database, rows: list[Any]) -> tuple[int, int]:
@@ -78,6 +90,20 @@ async def test_nothing_is_read_past_a_transaction_that_is_still_open(store: Data
             assert await QUERIES.outbox_after(connection, xid=0, position=0, limit=100) == []
         await transaction.commit()
     assert [row["key"] for row in await readable(store, 2)] == [f"{1:032x}", f"{2:032x}"]
+
+
+async def test_a_lane_is_read_in_order_also_when_postgresql_sorts_to_group_it(store: Database) -> None:
+    """A plan nobody expects: the order must not depend on the planner."""
+    async with store.transaction() as tx:
+        await outbox.add(tx, [rated(who, 1) for who in range(200)])
+    await readable(store, 100)
+    async with store.connection() as connection, connection.transaction():
+        wanted: dict[int, list[str]] = {}
+        for lane, key in await connection.fetch("SELECT lane, key FROM outbox ORDER BY xid, outbox.position"):
+            wanted.setdefault(lane, []).append(key)
+        await connection.execute("SET LOCAL enable_hashagg = off")
+        lanes = map(in_order, await QUERIES.outbox_after(connection, xid=0, position=0, limit=1000))
+        assert {lane: list(keys) for _, lane, _, _, keys, _ in lanes} == wanted
 
 
 async def test_events_of_a_key_are_read_in_the_order_of_its_lock(store: Database) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from libs.events.numbering import Ahead, Lane
 from tests.model.decisions import Decisions
-from tests.model.processes import Dead, Process, Worker, redrive, relay
+from tests.model.processes import Dead, Process, Worker, relay
+from tests.model.redriving import redrive
 from tests.model.stores import KEYS, Broker, Happened, Sink, Source
 
 Step = tuple[str, int, int]

@@ -77,6 +77,8 @@ class Producer:
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.broken: set[TopicPartition] = set()
+        """Where a batch was lost: the broker takes no later one of an idempotent producer, whose count has a gap."""
 
     def create_batch(self) -> Batch:
         return Batch()
@@ -85,8 +87,10 @@ class Producer:
         """Stored at once or never; the answer comes late, and sometimes says nothing."""
         broker, lane = self.broker, TopicPartition(topic, partition)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        lost = broker.luck.random() < broker.lost_share
-        offset = broker.append(lane, batch.records) if not lost or broker.luck.random() < 0.5 else -1
+        lost = lane in self.broken or broker.luck.random() < broker.lost_share
+        if lost and (lane in self.broken or broker.luck.random() < 0.5):
+            self.broken.add(lane)
+        offset = -1 if lane in self.broken else broker.append(lane, batch.records)
 
         def tell() -> None:
             if not answer.done() and lost:

@@ -14,7 +14,7 @@ from libs.events.numbering import Numbers, Proof, assign
 from libs.events.ordering import in_order
 from libs.events.position import Position, sort_out
 from libs.events.topics import TOPICS
-from tests.support import Seen
+from tests.support import Seen, by_lane
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.text(max_size=3)), max_size=30).map(
     lambda found: [(1, index, "t", lane, key, b"{%d" % index) for index, (lane, key) in enumerate(found)]
@@ -24,12 +24,12 @@ ROWS = st.lists(st.tuples(st.integers(0, 3), st.text(max_size=3)), max_size=30).
 @given(ROWS, st.lists(st.integers(0, 30), max_size=5))
 def test_batches_may_be_cut_anywhere_and_every_row_keeps_its_number(rows: list[Any], cuts: list[int]) -> None:
     """A relay that starts again reads other batches, and must give the same numbers."""
-    whole, last = assign({}, rows)
+    whole, last = assign({}, by_lane(rows))
     pieces: dict[Any, list[Any]] = defaultdict(list)
     numbers: Numbers = {}
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     for start, end in pairwise(edges):
-        outgoing, after = assign(numbers, rows[start:end])
+        outgoing, after = assign(numbers, by_lane(rows[start:end]))
         numbers.update(after)
         for lane, records in outgoing.items():
             pieces[lane] += records

@@ -2,7 +2,8 @@
 
 import pytest
 
-from libs.events.numbering import Ahead, Behind, Proof, Tail, assign, judge, prove, same_log
+from libs.events.numbering import Ahead, Behind, Proof, Tail, assign, cursor_behind, in_order, judge, prove, same_log
+from tests.support import by_lane
 
 LANE = ("applied", 3)
 IDS = ["e6", "e7", "e8"]
@@ -13,7 +14,7 @@ def row(position: int, lane: int, key: str = "k") -> tuple[int, int, str, int, s
 
 
 def test_each_lane_counts_for_itself_and_goes_on_from_what_is_stored() -> None:
-    outgoing, after = assign({("applied", 0): 41}, [row(1, 0, "a"), row(2, 5, "b"), row(3, 0, "c")])
+    outgoing, after = assign({("applied", 0): 41}, by_lane([row(1, 0, "a"), row(2, 5, "b"), row(3, 0, "c")]))
     assert outgoing == {
         ("applied", 0): [(42, "a", b"{}"), (43, "c", b"{}")],
         ("applied", 5): [(1, "b", b"{}")],
@@ -23,12 +24,25 @@ def test_each_lane_counts_for_itself_and_goes_on_from_what_is_stored() -> None:
 
 def test_numbering_leaves_the_stored_numbers_alone_until_they_are_stored() -> None:
     stored = {("applied", 0): 41}
-    assign(stored, [row(1, 0)])
+    assign(stored, by_lane([row(1, 0)]))
     assert stored == {("applied", 0): 41}
 
 
 def test_nothing_to_send_numbers_nothing() -> None:
     assert assign({LANE: 4}, []) == ({}, {})
+
+
+def test_the_cursor_goes_behind_the_last_row_of_all_lanes() -> None:
+    lanes = by_lane([(7, 9, "applied", 0, "k", b""), (8, 1, "applied", 5, "k", b""), (8, 2, "applied", 0, "k", b"")])
+    assert cursor_behind(lanes) == (8, 2)
+
+
+def test_rows_that_a_sort_has_shuffled_are_put_in_order_again() -> None:
+    """By transaction first: a later position may belong to an earlier one."""
+    shuffled = ("applied", 3, [8, 7, 8], [2, 9, 1], ["c", "a", "b"], [b"3", b"1", b"2"])
+    lane = in_order(shuffled)
+    assert [list(column) for column in lane[2:]] == [[7, 8, 8], [9, 1, 2], ["a", "b", "c"], [b"1", b"2", b"3"]]
+    assert in_order(lane) is lane
 
 
 def test_a_topic_that_ends_where_the_database_does_is_right() -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from deploy.local.databases import ServiceDatabase
 from libs.events import codec, parking
@@ -15,7 +16,7 @@ from libs.events.consumer import Consumer
 from libs.events.contracts import Event, TrainingRated
 from libs.events.database import QUERIES, Transaction, open_database
 from libs.events.ordering import Reaction
-from libs.events.records import look_at
+from libs.events.runs import read_poll
 from tests.support import NOON
 from tests.unit.test_events_codec import CITIZEN, GOOD, RATED, TOPIC, changed
 
@@ -52,13 +53,12 @@ def numbered(number: int, stars: int = 5, who: str = CITIZEN) -> tuple[bytes, by
 
 
 async def take(consumer: Consumer, *records: tuple[bytes | None, bytes | None], offset: int = 0) -> None:
-    reads = look_at(
-        [
-            SimpleNamespace(topic=TOPIC, partition=3, offset=offset + index, key=key, value=value)
-            for index, (value, key) in enumerate(records)
-        ]
-    )
-    await asyncio.wait_for(consumer.apply(reads), 5)
+    fetched = [
+        SimpleNamespace(topic=TOPIC, partition=3, offset=offset + index, key=key, value=value)
+        for index, (value, key) in enumerate(records)
+    ]
+    runs, reads = read_poll({TopicPartition(TOPIC, 3): fetched})
+    await asyncio.wait_for(consumer.apply(reads, runs), 5)
 
 
 async def reasons(consumer: Consumer) -> list[object]:
