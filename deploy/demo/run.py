@@ -34,6 +34,8 @@ FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
 """How unreliable the outside is in the replay, beside what the simulators do by themselves (late, twice, never)."""
 SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {"registration": {"CITIZEN_TOKEN_DAYS": "400"}}
 """A year of programme time passes in minutes: without this every citizen would sign in again each month of it."""
+CROWDED: Final = ("registration",)
+"""Everybody comes in there, and one process is one core: its API gets two."""
 PARTNER: Final = {"account": "9000000001", "nik": "0" * 16, "name": "partner-a", "behaviour": "good"}
 
 
@@ -76,8 +78,8 @@ async def run(options: Options, screen: Screen) -> Outcome:
     await asyncio.to_thread(_fresh, stack, options.var)
     told = figures.load(options.scale)
     try:
-        clock = ClockPlan(BEFORE - timedelta(hours=1))
-        await asyncio.to_thread(stack.up, clock=clock, seed=options.seed, faults=FAULTS, settings=SETTINGS)
+        wish = {"seed": options.seed, "faults": FAULTS, "settings": SETTINGS, "doubled": CROWDED}
+        await asyncio.to_thread(stack.up, clock=ClockPlan(BEFORE - timedelta(hours=1)), **wish)
         people = population.make(told, options.seed)
         gc.freeze()  # forty thousand people who stay: not to be walked through again and again
         async with Client() as client:

@@ -185,17 +185,27 @@ def create_topics(cluster: Cluster, topics: Topics) -> None:
     ]
     if missing:
         _settle(admin.create_topics(missing), "The topics could not be created")
-        deadline = time.monotonic() + ANSWER_SECONDS_MAX  # brokers learn of a new topic a moment after it was made
-        while {topic.topic for topic in missing} - set(admin.list_topics(timeout=ANSWER_SECONDS_MAX).topics):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
-    differences = compare(cluster, topics)
+    differences = _compare_soon(cluster, topics)
     if differences:
         raise Problem(
             f"Kafka at {cluster.servers} disagrees with topics.toml: {'; '.join(differences)}.",
             "Correct the topic's settings in Kafka. The number of partitions never changes: it would move keys.",
         )
+
+
+def _compare_soon(cluster: Cluster, topics: Topics) -> list[str]:
+    """As `compare`; every broker learns of a new topic a moment after it was made, and not all at once."""
+    deadline = time.monotonic() + ANSWER_SECONDS_MAX
+    while True:
+        try:
+            differences = compare(cluster, topics)
+        except Problem:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if time.monotonic() > deadline or not any(found.endswith(" is missing") for found in differences):
+                return differences
+        time.sleep(0.05)
 
 
 def compare(cluster: Cluster, topics: Topics) -> list[str]:

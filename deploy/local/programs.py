@@ -5,8 +5,9 @@ environments can be read by others, or end up in logs.
 """
 
 import hashlib
+import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -83,8 +84,12 @@ def own_settings(place: Place, service: str) -> Settings:
                 "MESSAGES_URL": place.simulator("messages"),
             }
         case "selection":
+            # Here, for it takes half a second: `status` and `down` need no curve.
+            from deploy.simulators.beacon import chain_info
+
             return {
                 "BEACON_URLS": place.simulator("beacon"),
+                "BEACON_CHAIN": json.dumps(chain_info(place.seed)),
                 "DRAW_KEY_FILE": str(vault.signing_pem("draw-key.pem")),
             }
         case "disbursement":
@@ -155,13 +160,20 @@ def simulators(place: Place, names: Iterable[str]) -> list[Program]:
     ]
 
 
-def services(place: Place, names: Iterable[str], *, apart: bool) -> list[Program]:
-    """Each service with all its roles in one process, or with one process per role."""
+def services(place: Place, names: Iterable[str], apart: bool = False, doubled: Collection[str] = ()) -> list[Program]:
+    """Each service with all its roles in one process, or with one process per role.
+
+    The API of one that is doubled runs in a second process too: both listen at its port, and the kernel deals out the
+    connections.
+    """
     programs = []
     for service in names:
-        parts = [(f"{service}-{role}", (role,)) for role in ROLES] if apart else [(service, ())]
+        together: list[tuple[str, tuple[str, ...]]] = [(service, ())]
+        together += [(f"{service}-api", ("api",))] if service in doubled else []
+        parts = [(f"{service}-{role}", (role,)) for role in ROLES] if apart else together
         for program, roles in parts:
             settings = shared_settings(place, service, program) | own_settings(place, service)
+            settings |= {"HTTP_PORT_SHARED": "true"} if service in doubled else {}
             settings |= place.extra.get(service, {})
             programs.append(_python(place, program, f"services.{service}", *roles, settings=settings))
         if service == "finance" and has_windows():

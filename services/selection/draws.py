@@ -6,7 +6,6 @@ one: what is half done is never visible, and a stage that dies is simply taken a
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +18,13 @@ from libs.events.database import Database, Transaction
 from libs.events.logs import get_logger
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal
-from services.selection import store_appeals, store_ceremony
+from services.selection import draw_work, store_appeals, store_ceremony
 from services.selection.beacon_client import BeaconClient, BeaconUnavailable
-from services.selection.domain import beacon, ceremony, commitment, draw, merkle, pool, tickets, wave
+from services.selection.domain import beacon, ceremony, commitment, tickets, wave
 from services.selection.domain.beacon import Randomness
 from services.selection.domain.commitment import ALGORITHM, Commitment
 from services.selection.domain.wave import State, Step
+from services.selection.draw_work import PoolChanged, Prepared
 from services.selection.pool_store import Drawn, PoolStore
 from services.selection.signing import Signer
 from services.selection.store import Intake, Store, Wave
@@ -45,19 +45,6 @@ class Machine:
     beacon: BeaconClient
     signer: Signer
     clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A frozen pool with its salts and its tree, ready to be committed to."""
-
-    frozen: pool.Frozen
-    salts: bytes
-    levels: list[bytes]
-
-
-class PoolChanged(Exception):
-    """The stored pool is not the one that was committed to: somebody has changed the database."""
 
 
 async def commit_one(machine: Machine, database: Database, now: datetime) -> int:
@@ -98,9 +85,9 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
         draws_before = await machine.pools.draws_so_far(tx)
         officials = await store_ceremony.officials(tx, found.wave_id)
     applications = await machine.pools.applications(
-        database, found.wave_id, found.programme, rules.eligibility.once_per_lifetime
+        database, found.wave_id, found.programme, rules.eligibility.once_per_lifetime, intake.count
     )
-    prepared = await asyncio.to_thread(_prepare, applications, rules, intake)
+    prepared = None if applications is None else await asyncio.to_thread(draw_work.prepare, applications, rules, intake)
     if prepared is None:
         return await _differ(machine, database, found, intake)
     committed_at = machine.clock.now()
@@ -130,7 +117,7 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
             intake_digest=intake.digest,
             excluded=prepared.frozen.excluded_counts(),
             pool_count=len(prepared.frozen.pool),
-            root=merkle.root_of(prepared.levels),
+            root=prepared.root,
             quotas={stratum: seats for stratum, (seats, _) in quotas.items()},
             household_cap=rules.eligibility.household_cap,
             chain=chain,
@@ -169,16 +156,6 @@ async def _write_commitment(
     await outbox.add(tx, [event])
 
 
-def _prepare(applications: list[pool.Application], rules: Programme, intake: Intake) -> Prepared | None:
-    """Filter, salt and hash; None when these are not the applications that registration has stated."""
-    if pool.intake_digest([entry.application_id for entry in applications]) != intake.digest:
-        return None
-    eligibility = rules.eligibility
-    frozen = pool.freeze(applications, pool.Rules(eligibility.other_aid, eligibility.household_cap))
-    salts = os.urandom(pool.SALT_BYTES * len(frozen.pool))
-    return Prepared(frozen, salts, merkle.levels_of(pool.leaf_hashes(frozen.pool, salts)))
-
-
 async def draw_one(machine: Machine, database: Database, now: datetime) -> int:
     """Draw the committed wave once its announced round is out and genuine."""
     for found in await _in_state(machine, database, State.COMMITTED):
@@ -210,13 +187,15 @@ async def _draw(
     machine: Machine, database: Database, found: Wave, document: Mapping[str, Any], told: Randomness, randomness: bytes
 ) -> bool:
     root = commitment.root_of(document)
-    entries, salts = await machine.pools.pool(database, found.wave_id, document["pool"]["count"])
+    stored = await machine.pools.pool(database, found.wave_id, document["pool"]["count"])
+    if stored is None:
+        raise PoolChanged("the stored pool has another number of entries than the signed one")
     seed = (
         ceremony.seed_of(root, randomness, document, json.loads(found.reveals))
         if found.reveals
         else tickets.seed_of(root, randomness)
     )
-    outcome = await asyncio.to_thread(_run, entries, salts, document, seed)
+    outcome, results = await asyncio.to_thread(draw_work.run, *stored, document, seed)
     drawn = Drawn(bytes.fromhex(told.signature), randomness, seed, machine.clock.now())
     async with database.transaction() as tx:
         await machine.pools.one_at_a_time(tx)
@@ -228,7 +207,7 @@ async def _draw(
             or isinstance(state := wave.move(locked.state, Step.DRAW), Refusal)
         ):
             return False
-        await machine.pools.draw(tx, found.wave_id, state, outcome, drawn)
+        await machine.pools.draw(tx, found.wave_id, state, outcome, results, drawn)
         await store_appeals.add_members(tx, found.wave_id)
         event = WaveDrawn(
             at=drawn.at, programme=found.programme, wave=found.number, attempt=found.attempt, seed=seed.hex(),
@@ -237,16 +216,6 @@ async def _draw(
         await outbox.add(tx, [event])
     log.info("a wave was drawn", programme=found.programme, wave=found.number, winners=outcome.winners)
     return True
-
-
-def _run(entries: pool.Pool, salts: bytes, document: Mapping[str, Any], seed: bytes) -> draw.Outcome:
-    """Hold the stored pool against the signed root, then draw. Raises PoolChanged."""
-    if len(entries) != document["pool"]["count"]:
-        raise PoolChanged("the stored pool has another number of entries than the signed one")
-    levels = merkle.levels_of(pool.leaf_hashes(entries, salts))
-    if merkle.root_of(levels) != commitment.root_of(document):
-        raise PoolChanged("the stored pool does not have the root that was signed")
-    return draw.draw(entries, commitment.quotas_of(document), seed)
 
 
 async def _in_state(machine: Machine, database: Database, state: State) -> list[Wave]:

@@ -1,19 +1,39 @@
-"""What officers can send: the fields of each form, and the step that each one asks for."""
+"""What officers can send: the fields of each form, the step that each one asks for, and how it is done."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final, Literal
+from urllib.parse import parse_qs
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from libs.events import problems
+from libs.events.access import ROLE_MISSING
+from libs.events.api import TOO_LARGE
 from libs.events.database import Transaction
-from libs.events.refusal import Refused
+from libs.events.refusal import Refusal, Refused
 from libs.pages.reader import ZONES, reader_of
-from services.selection import changes, commands
+from services.selection import ceremony, changes, commands
 from services.selection.commands import UNKNOWN_WAVE
+from services.selection.domain.ceremony import Official
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX
+from services.selection.page_parts import mark, plain
+from services.selection.sign_in import Session
 from services.selection.store import Store
+
+FORM_BYTES_MAX: Final = 16_384
+MAKER: Final = frozenset({"maker"})
+CHECKER: Final = frozenset({"checker"})
+STAFF: Final = frozenset({"maker", "checker", "auditor"})
+
+READ_ANEW: Final = Refusal(
+    "read-anew",
+    409,
+    "Yang Anda baca sudah diganti sejak itu, jadi belum ada yang disetujui. Baca lagi, lalu putuskan.",
+    "What you have read was replaced meanwhile, so nothing was approved. Read it again, then decide.",
+)
 
 Form = Mapping[str, str]
 Work = Callable[[Transaction], Awaitable[object]]
@@ -57,6 +77,34 @@ class TimesForm(_Times, ReasonForm):
     """Other times for an announced wave; what is left out stays."""
 
 
+def _digits(told: object) -> object:
+    return plain(told) if isinstance(told, str) else told
+
+
+Bytes32 = Annotated[str, BeforeValidator(_digits), StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class HandInForm(BaseModel):
+    """What an official commits to; the office is published, the person is not."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+    office: Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,80}$")]
+    secret_commitment: Bytes32
+
+
+class RevealForm(BaseModel):
+    """Published at once."""
+
+    secret: Bytes32
+
+
+class FindingForm(BaseModel):
+    """A maker's finding on an appeal; a checker sends the one they have read and agree to."""
+
+    finding: Literal["record-wrong", "record-right", "no-evidence"]
+
+
 class ChangeForm(BaseModel):
     """The very request that the checker has read: one that replaced it meanwhile is not approved by mistake."""
 
@@ -68,41 +116,111 @@ def filled(form: Form) -> dict[str, str]:
     return {name: value for name, value in form.items() if value}
 
 
-def step_of(
-    request: Request, store: Store, programme: str, wave: int, step: str, form: Form, person: str, now: datetime
-) -> tuple[str, Work]:
-    """The role a step needs, and what it does in a transaction. Raises Refused for a step that is not there."""
-    match step:
-        case "approval":
-            return "checker", lambda tx: commands.approve(tx, store, programme, wave, person, now)
-        case "void":
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A step that somebody asks of a wave."""
 
-            async def void(tx: Transaction) -> None:
-                told = ReasonForm.model_validate(form)
-                await commands.ask_void(tx, store, programme, wave, told.reason, person, now)
+    request: Request
+    store: Store
+    programme: str
+    wave: int
+    form: Form
+    person: str
+    now: datetime
 
-            return "maker", void
-        case "void-approval":
-            return "checker", lambda tx: commands.approve_void(tx, store, programme, wave, person, now)
-        case "times":
+    @property
+    def named(self) -> tuple[Store, str, int]:
+        return self.store, self.programme, self.wave
 
-            async def times(tx: Transaction) -> None:
-                told = TimesForm.model_validate(filled(form))
-                await changes.ask_times(tx, store, programme, wave, told.times(request), told.reason, person, now)
 
-            return "maker", times
-        case "redraw":
+async def _approve(tx: Transaction, asked: Asked) -> None:
+    await _as_read(tx, asked)
+    await commands.approve(tx, *asked.named, asked.person, asked.now)
 
-            async def redraw(tx: Transaction) -> None:
-                told = ReasonForm.model_validate(form)
-                await changes.ask_redraw(tx, store, programme, wave, told.reason, person, now)
 
-            return "maker", redraw
-        case "change-approval":
+async def _void(tx: Transaction, asked: Asked) -> None:
+    told = ReasonForm.model_validate(asked.form)
+    await commands.ask_void(tx, *asked.named, told.reason, asked.person, asked.now)
 
-            async def approve(tx: Transaction) -> None:
-                told = ChangeForm.model_validate(form)
-                await changes.approve_change(tx, store, programme, wave, told.change, person, now)
 
-            return "checker", approve
-    raise Refused(UNKNOWN_WAVE)
+async def _approve_void(tx: Transaction, asked: Asked) -> None:
+    await _as_read(tx, asked)
+    await commands.approve_void(tx, *asked.named, asked.person, asked.now)
+
+
+async def _times(tx: Transaction, asked: Asked) -> None:
+    told = TimesForm.model_validate(filled(asked.form))
+    await changes.ask_times(tx, *asked.named, told.times(asked.request), told.reason, asked.person, asked.now)
+
+
+async def _redraw(tx: Transaction, asked: Asked) -> None:
+    told = ReasonForm.model_validate(asked.form)
+    await changes.ask_redraw(tx, *asked.named, told.reason, asked.person, asked.now)
+
+
+async def _approve_change(tx: Transaction, asked: Asked) -> None:
+    told = ChangeForm.model_validate(asked.form)
+    await changes.approve_change(tx, *asked.named, told.change, asked.person, asked.now)
+
+
+async def _hand_in(tx: Transaction, asked: Asked) -> None:
+    told = HandInForm.model_validate(asked.form)
+    official = Official(told.office, bytes.fromhex(told.secret_commitment))
+    await ceremony.hand_in(tx, *asked.named, official, asked.person, asked.now)
+
+
+async def _reveal(tx: Transaction, asked: Asked) -> None:
+    told = RevealForm.model_validate(asked.form)
+    await ceremony.reveal(tx, *asked.named, bytes.fromhex(told.secret), asked.person, asked.now)
+
+
+async def _as_read(tx: Transaction, asked: Asked) -> None:
+    """The proposal or the void is still the one on the checker's page. Raises Refused."""
+    await commands.lock(tx, *asked.named)
+    view = await asked.store.view(tx, asked.programme, asked.wave)
+    if view is None or mark(view) != asked.form.get("mark", ""):
+        raise Refused(READ_ANEW)
+
+
+STEPS: Final[Mapping[str, tuple[frozenset[str], Callable[[Transaction, Asked], Awaitable[None]]]]] = {
+    "approval": (CHECKER, _approve),
+    "void": (MAKER, _void),
+    "void-approval": (CHECKER, _approve_void),
+    "times": (MAKER, _times),
+    "redraw": (MAKER, _redraw),
+    "change-approval": (CHECKER, _approve_change),
+    "commitment": (STAFF, _hand_in),
+    "reveal": (STAFF, _reveal),
+}
+"""What can be asked of a wave, and which roles may."""
+
+
+def step_of(step: str, asked: Asked) -> tuple[frozenset[str], Work]:
+    """The roles of which a step needs one, and what it does in a transaction. Raises Refused for an unknown step."""
+    if step not in STEPS:
+        raise Refused(UNKNOWN_WAVE)
+    roles, work = STEPS[step]
+    return roles, lambda tx: work(tx, asked)
+
+
+async def do(request: Request, officer: Session, roles: frozenset[str], work: Work) -> Sequence[Refusal]:
+    """Do it in one transaction; what was refused, if anything, with the transaction rolled back."""
+    if roles.isdisjoint(officer.staff.roles):
+        return [ROLE_MISSING]
+    try:
+        async with request.app.state.database.transaction() as tx:
+            await work(tx)
+    except Refused as refused:
+        return refused.refusals
+    except ValidationError as error:
+        return problems.refusals_of(error.errors())
+    return []
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a sent form. Raises Refused when it is larger than any of ours."""
+    body = await request.body()
+    if len(body) > FORM_BYTES_MAX:
+        raise Refused(TOO_LARGE)
+    told = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: values[0] for name, values in told.items()}

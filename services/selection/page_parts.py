@@ -1,14 +1,18 @@
-"""What several pages say of a wave: its title, its steps, what it waits for, its provinces."""
+"""What several pages say of a wave: its title, its steps, what it waits for, its provinces, its officials."""
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Request
 
+from libs.events.clock import end_of_day
 from libs.events.programme import Programme
 from libs.pages.reader import reader_of
 from services.selection import views
+from services.selection.domain.ceremony import Official
 from services.selection.domain.quotas import TIERS, Stratum
 from services.selection.domain.wave import State
 
@@ -95,3 +99,50 @@ def entry_parts(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "share": share(row["ticket"]) if row["ticket"] else None,
         "cutoff_share": share(row["cutoff"]) if row["cutoff"] else None,
     }
+
+
+def mark(view: Mapping[str, Any]) -> str:
+    """Stands for what a checker reads of a wave; another one after the proposal or the wish to void was replaced."""
+    names = ("proposed_at", "seats", "recycle", "opens_at", "closes_at", "draws_at", "void_asked_at", "void_reason")
+    return sha256(repr([str(view[name]) for name in names]).encode()).hexdigest()[:32]
+
+
+def ceremony_parts(officials: Sequence[Official], view: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Who takes part in a ceremony and how far each has come; None where nobody does.
+
+    The stage is `gathering` before the pool is frozen, `alone` where too few came and the beacon decides by itself,
+    then `revealing` until the list is `closed`, `late` where it was not closed in time, `stopped` in a voided wave.
+    """
+    if not officials:
+        return None
+    if view["root"] is None:
+        stage = "gathering"
+    elif view["reveal_until"] is None:
+        stage = "alone"
+    elif view["reveals"] is not None:
+        stage = "closed"
+    elif view["state"] == State.VOIDED:
+        stage = "stopped"
+    else:
+        stage = "late" if view["waiting"] == "reveals-too-late" else "revealing"
+    silent = {"closed": "silent", "late": "silent", "revealing": "waiting"}.get(stage, "committed")
+    return {
+        "stage": stage,
+        "revealed": sum(each.secret is not None for each in officials),
+        "officials": [
+            {
+                "office": each.office,
+                "commitment": each.secret_commitment.hex(),
+                "secret": each.secret.hex() if each.secret else None,
+                "stage": "revealed" if each.secret else silent,
+            }
+            for each in officials
+        ],
+    }
+
+
+def appeal_until(view: Mapping[str, Any], rules: Programme | None) -> datetime | None:
+    """The last moment to contest an exclusion of a published wave; None before that, or where the programme is gone."""
+    if view["state"] != State.PUBLISHED or rules is None:
+        return None
+    return end_of_day(view["published_at"], rules.draw.appeal_days)

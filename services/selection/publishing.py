@@ -5,23 +5,32 @@ transaction with its own cursor, because one transaction over millions of events
 this service and meet the database's time limits. `published` is said with the last page: until then nothing is public.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from libs.events import outbox
-from libs.events.contracts import Event, NotSelected, SelectedInBatch, WavePublished
+from libs.events.contracts import Event, SelectedInBatch, WavePublished
 from libs.events.database import Database, Transaction
 from libs.events.logs import get_logger
 from libs.events.refusal import Refusal
-from services.selection import store_appeals
+from services.selection import copying, result_events, store_appeals
 from services.selection.domain import tickets, wave
+from services.selection.domain.bulk_pool import cell_of
+from services.selection.domain.bulk_sha256 import Bytes
+from services.selection.domain.quotas import Stratum
 from services.selection.domain.wave import State, Step
-from services.selection.draws import Machine, PoolChanged
+from services.selection.draw_work import PoolChanged
+from services.selection.draws import Machine
+from services.selection.pool_store import BEFORE_ALL
+from services.selection.result_events import Telling
 from services.selection.store import Wave
 
-RESULTS_PER_PAGE: Final = 2_000
-"""Making and encoding the events of a page holds up the event loop for some 50 ms."""
+RESULTS_PER_PAGE: Final = 200_000
+"""A page is one transaction of a second or two: far below the database's time limits. Then the relay sends it."""
+RESULTS_PER_PART: Final = 50_000
+"""A part of a page is some 35 MB of events; two are in memory at a time."""
 
 log = get_logger()
 
@@ -32,19 +41,19 @@ async def publish_some(machine: Machine, database: Database, now: datetime, page
         drawn = await machine.store.in_state(tx, State.DRAWN)
     for seen in drawn:
         async with database.transaction() as tx:
+            await outbox.make_room(tx)
+        async with database.transaction() as tx:
             found = await machine.store.lock(tx, seen.programme, seen.number)
             if found is None or isinstance(state := wave.move(found.state, Step.PUBLISH), Refusal):
                 continue
-            rows = await machine.pools.results(tx, found.wave_id, found.announced_up_to, page_rows)
-            events = [result_event(row, found.programme, found.number, now) for row in rows]
-            lost = sum(isinstance(event, NotSelected) for event in events)
-            await outbox.add(tx, events)
-            if rows:
-                last = rows[-1]["application_id"]
-                await machine.pools.announced(tx, found.wave_id, last, len(rows), lost)
-            if len(rows) == page_rows:
-                return len(rows)
-            not_selected, announced = found.not_selected + lost, found.announced + len(rows)
+            page = Page(machine, database, found, await _telling(machine, tx, found, now), page_rows)
+            if await outbox.add_copied(tx, page.messages()) != page.told:
+                raise PoolChanged("the outbox has another number of results than it was given")
+            if page.told:
+                await machine.pools.announced(tx, found.wave_id, page.last, page.told, page.lost)
+            if page.told == page_rows:
+                return page.told
+            not_selected, announced = found.not_selected + page.lost, found.announced + page.told
             if announced - not_selected != found.winners:
                 raise PoolChanged("the results that were told are not the results that were drawn")
             await machine.pools.publish(tx, found.wave_id, state, now)
@@ -58,8 +67,57 @@ async def publish_some(machine: Machine, database: Database, now: datetime, page
             )
             await outbox.add(tx, [ended])
         log.info("a wave was published", programme=found.programme, wave=found.number, results=announced)
-        return len(rows) + 1
+        return page.told + 1
     return 0
+
+
+class Page:
+    """The next results of a wave on their way into the outbox, a part at a time.
+
+    While the database takes one part in, the next is read over a connection of its own, for a drawn result does not
+    change, and its events are made in a thread. After `messages` has ended it knows what was told.
+    """
+
+    def __init__(self, machine: Machine, database: Database, found: Wave, telling: Telling, rows: int) -> None:
+        self._machine, self._database, self._found, self._telling = machine, database, found, telling
+        self._left, self.last = rows, found.announced_up_to or BEFORE_ALL
+        self.told = self.lost = 0
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """The page as a binary COPY into the outbox. Raises PoolChanged for an application without a fate."""
+        yield copying.HEADER
+        ahead = asyncio.create_task(self._part())
+        try:
+            while pieces := await ahead:
+                ahead = asyncio.create_task(self._part())
+                for piece in pieces:
+                    for message in copying.messages_of(piece):
+                        yield message
+        finally:
+            ahead.cancel()
+        yield copying.TRAILER
+
+    async def _part(self) -> list[Bytes]:
+        limit = min(self._left, RESULTS_PER_PART)
+        if not limit:
+            return []
+        async with self._database.connection() as tx:
+            rows = await self._machine.pools.results(tx, self._found.wave_id, self.last, limit)
+        if not len(rows):
+            return []
+        if (rows["fate"] == result_events.UNKNOWN).any():
+            raise PoolChanged("an application is neither in the pool nor excluded from it")
+        self._left = self._left - limit if len(rows) == limit else 0
+        self.last = copying.raw(rows["application"][-1:]).tobytes().hex()
+        self.told += len(rows)
+        self.lost += int((rows["fate"] != result_events.WON).sum())
+        return await asyncio.to_thread(lambda: list(result_events.outbox_rows(rows, self._telling)))
+
+
+async def _telling(machine: Machine, tx: Transaction, found: Wave, now: datetime) -> Telling:
+    strata = await machine.store.strata(tx, found.wave_id)
+    cutoffs = {cell_of(Stratum(row["province"], row["tier"])): row["cutoff"] for row in strata if row["cutoff"]}
+    return Telling(found.programme, found.number, now, cutoffs, outbox.current_traceparent())
 
 
 async def _appeal_seats(tx: Transaction, found: Wave, now: datetime) -> list[Event]:
@@ -70,24 +128,3 @@ async def _appeal_seats(tx: Transaction, found: Wave, now: datetime) -> list[Eve
         SelectedInBatch(**row, at=now, programme=found.programme, wave=found.number, ticket=ticket.hex())
         for row, ticket in zip(rows, numbers, strict=True)
     ]
-
-
-def result_event(row: Mapping[str, Any], programme: str, number: int, now: datetime) -> Event:
-    """What one application is told. Raises PoolChanged for an application the draw knows nothing of."""
-    common = {
-        "at": now,
-        "application_id": row["application_id"],
-        "citizen_id": row["citizen_id"],
-        "programme": programme,
-        "wave": number,
-    }
-    if row["excluded"]:
-        return NotSelected(**common, reason=row["excluded"])
-    if row["ticket"] is None:
-        raise PoolChanged("an application is neither in the pool nor excluded from it")
-    ticket = row["ticket"].hex()
-    if row["seat_province"]:
-        return SelectedInBatch(**common, province=row["province"], tier=row["tier"], ticket=ticket, rank=row["rank"])
-    reason = "lost-draw" if row["rank"] else "household-cap"
-    cutoff = row["cutoff"].hex() if row["cutoff"] else None
-    return NotSelected(**common, reason=reason, ticket=ticket, cutoff=cutoff)

@@ -317,14 +317,15 @@ SELECT pg_advisory_xact_lock(hashtext('selection.draws'));
 
 -- name: applications_page
 -- One page of a wave's standing applications in canonical order (uuid sorts by its bytes), with what the filters ask:
--- was the citizen ever selected (in any programme, or in this one), and how many of the household are members of it.
-SELECT uuid_send(a.application_id) AS application_id, uuid_send(a.household_id) AS household_id, a.province, a.tier,
-       a.exclusions,
-       EXISTS (SELECT FROM member m
-                WHERE m.citizen_id = a.citizen_id AND (:once_per_lifetime OR m.programme = :programme))
-       OR EXISTS (SELECT FROM appeal s  -- a seat of this very wave is theirs already
-                   WHERE s.citizen_id = a.citizen_id AND s.used_by_wave_id = :wave_id) AS is_member,
-       (SELECT count(*)::integer FROM member h
+-- what the outside checks found, was the citizen ever selected (in any programme, or in this one), and how many of the
+-- household are members of it. Read by COPY: no field is NULL and each has one length; a stratum is one number.
+SELECT a.application_id, a.household_id, (2 * a.province::integer + (a.tier = 'public')::integer)::smallint AS cell,
+       (('blacklist' = ANY (a.exclusions))::integer + 2 * ('other-aid' = ANY (a.exclusions))::integer
+        + 4 * (EXISTS (SELECT FROM member m
+                        WHERE m.citizen_id = a.citizen_id AND (:once_per_lifetime OR m.programme = :programme))
+               OR EXISTS (SELECT FROM appeal s  -- a seat of this very wave is theirs already
+                           WHERE s.citizen_id = a.citizen_id AND s.used_by_wave_id = :wave_id))::integer)::smallint AS marks,
+       (SELECT count(*)::smallint FROM member h
          WHERE h.household_id = a.household_id AND h.programme = :programme AND h.revoked_at IS NULL) AS household_members
   FROM application a
  WHERE a.wave_id = :wave_id AND a.application_id > :after AND a.withdrawn_at IS NULL
@@ -346,6 +347,15 @@ SELECT p.leaf, uuid_send(p.application_id) AS application_id, a.province, a.tier
  WHERE p.wave_id = :wave_id AND p.leaf >= :first AND p.leaf < :last
  ORDER BY p.leaf;
 
+-- name: pool_columns
+-- The same, as the draw takes it: by COPY, a stratum as one number.
+SELECT p.application_id, (2 * a.province::integer + (a.tier = 'public')::integer)::smallint AS cell, p.household_group,
+       p.places, p.salt
+  FROM pool_entry p
+  JOIN application a ON a.wave_id = p.wave_id AND a.application_id = p.application_id
+ WHERE p.wave_id = :wave_id AND p.leaf >= :first AND p.leaf < :last
+ ORDER BY p.leaf;
+
 -- name: applications_analyse!
 -- A wave arrives between two looks of autovacuum. Without this the planner takes it for empty, and joins of a million
 -- rows become nested loops. The same holds for the pool and the results below, which one transaction fills.
@@ -358,14 +368,15 @@ ANALYZE pool_entry, exclusion;
 ANALYZE draw_result;
 
 -- name: members_add!
--- Winners become members in the transaction of the draw. The primary key refuses a second membership.
+-- Winners within a range of leaves become members in the transaction of the draw, page by page, so that no statement
+-- meets the time limit. The primary key refuses a second membership.
 INSERT INTO member (citizen_id, programme, wave_id, application_id, household_id, seat_province, seat_tier)
 SELECT a.citizen_id, w.programme, w.wave_id, a.application_id, a.household_id, r.seat_province, r.seat_tier
   FROM wave w
   JOIN draw_result r ON r.wave_id = w.wave_id AND r.seat_province IS NOT NULL
   JOIN pool_entry p ON p.wave_id = r.wave_id AND p.leaf = r.leaf
   JOIN application a ON a.wave_id = p.wave_id AND a.application_id = p.application_id
- WHERE w.wave_id = :wave_id
+ WHERE w.wave_id = :wave_id AND r.leaf >= :first AND r.leaf < :last
  ORDER BY a.citizen_id;
 
 -- name: stratum_results_add!
@@ -389,14 +400,22 @@ UPDATE wave
 
 -- name: results_page
 -- The next results in the order of application ids: one range of the primary key, so a wave of any size goes out page by
--- page. An application is either excluded or in the pool; both joins are by key.
-SELECT a.application_id, a.citizen_id, a.province, a.tier, e.reason AS excluded, p.leaf, r.ticket, r.rank,
-       r.seat_province, s.cutoff
+-- page. An application is either excluded or in the pool; all joins are by key, and each begins where the page does.
+-- Read by COPY: no field is NULL and each has one length. `fate`: 0 unknown to the draw, 1 to 3 excluded, 4 household cap,
+-- 5 lost, 6 won.
+SELECT a.application_id, a.citizen_id, (2 * a.province::integer + (a.tier = 'public')::integer)::smallint AS cell,
+       (CASE WHEN e.reason = 'blacklist' THEN 1
+             WHEN e.reason = 'other-aid' THEN 2
+             WHEN e.reason = 'already-member' THEN 3
+             WHEN r.ticket IS NULL THEN 0
+             WHEN r.rank IS NULL THEN 4
+             WHEN r.seat_province IS NULL THEN 5
+             ELSE 6 END)::smallint AS fate,
+       coalesce(r.ticket, decode(repeat('00', 32), 'hex')) AS ticket, coalesce(r.rank, 0) AS rank
   FROM application a
-  LEFT JOIN exclusion e ON e.wave_id = a.wave_id AND e.application_id = a.application_id
-  LEFT JOIN pool_entry p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
+  LEFT JOIN exclusion e ON e.wave_id = a.wave_id AND e.application_id = a.application_id AND e.application_id > :after
+  LEFT JOIN pool_entry p ON p.wave_id = a.wave_id AND p.application_id = a.application_id AND p.application_id > :after
   LEFT JOIN draw_result r ON r.wave_id = p.wave_id AND r.leaf = p.leaf
-  LEFT JOIN stratum_result s ON s.wave_id = a.wave_id AND s.province = a.province AND s.tier = a.tier
  WHERE a.wave_id = :wave_id AND a.application_id > :after AND a.withdrawn_at IS NULL
  ORDER BY a.application_id
  LIMIT :limit;
@@ -514,6 +533,70 @@ SELECT uuid_send(p.application_id) AS application_id
                    ORDER BY f.application_id LIMIT 1)
  ORDER BY r.leaf
  LIMIT :limit;
+
+-- name: wave_people^
+-- Who asked for what waits: for officers alone.
+SELECT maker_person, void_maker_person
+  FROM wave
+ WHERE wave_id = :wave_id;
+
+-- name: requests_open
+-- What waits for a person, over all waves: a proposal, other times, another draw or a void for a checker, and a secret for
+-- the official who has committed to it. Few waves live at a time, and each has few of them.
+SELECT w.programme, w.wave, w.state, 'proposal' AS kind, w.maker_person AS person, w.proposed_at AS at
+  FROM wave w
+ WHERE w.current AND w.state = 'proposed'
+UNION ALL
+SELECT w.programme, w.wave, w.state, c.step, c.maker_person, c.asked_at
+  FROM wave_change c
+  JOIN wave w ON w.wave_id = c.wave_id AND w.current
+ WHERE c.decided_at IS NULL
+UNION ALL
+SELECT w.programme, w.wave, w.state, 'void', w.void_maker_person, w.void_asked_at
+  FROM wave w
+ WHERE w.current AND w.state NOT IN ('published', 'voided') AND w.void_asked_at IS NOT NULL
+UNION ALL
+SELECT w.programme, w.wave, w.state, 'reveal', o.person, w.reveal_until
+  FROM wave w
+  JOIN official o ON o.wave_id = w.wave_id
+ WHERE w.current AND w.state = 'committed' AND w.reveal_until IS NOT NULL AND w.reveals IS NULL AND o.secret IS NULL
+ ORDER BY at, programme, wave
+ LIMIT :limit;
+
+-- name: freed_seats_free
+-- Seats that wait for a wave, by programme.
+SELECT programme, count(*)::integer AS seats
+  FROM freed_seat
+ WHERE used_by_wave_id IS NULL
+ GROUP BY programme
+ ORDER BY programme;
+
+-- name: appeals_counted
+SELECT state, count(*)::integer AS appeals
+  FROM appeal
+ WHERE state IN ('lodged', 'examined')
+ GROUP BY state;
+
+-- name: appeals_page
+-- Appeals of one state, the oldest first; with `after`, those behind that one.
+SELECT a.appeal_id, w.programme, w.wave, a.reason, a.ground, a.lodged_at, a.finding, a.maker_person
+  FROM appeal a
+  JOIN wave w ON w.wave_id = a.wave_id
+ WHERE a.state = :state AND a.state IN ('lodged', 'examined')
+   AND (:after::uuid IS NULL
+        OR (a.lodged_at, a.appeal_id) > (SELECT b.lodged_at, b.appeal_id FROM appeal b WHERE b.appeal_id = :after))
+ ORDER BY a.lodged_at, a.appeal_id
+ LIMIT :limit;
+
+-- name: appeal_shown^
+-- One appeal for officers. Nothing here says who it is of.
+SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.reason, a.ground, a.lodged_at, a.state, a.finding, a.maker_person,
+       a.examined_at, a.decided_at, u.wave AS seat_wave,
+       EXISTS (SELECT FROM member m WHERE m.citizen_id = a.citizen_id AND m.programme = w.programme) AS is_member
+  FROM appeal a
+  JOIN wave w ON w.wave_id = a.wave_id
+  LEFT JOIN wave u ON u.wave_id = a.used_by_wave_id
+ WHERE a.appeal_id = :appeal_id;
 
 -- name: result_of^
 -- What a published wave decided about one application of one citizen.

@@ -19,6 +19,9 @@ from starlette.responses import RedirectResponse, Response
 from libs.events.access import TOKEN_MISSING, Access, Staff
 from libs.events.refusal import Refusal, Refused
 
+ROLES: Final = ("maker", "checker", "auditor")
+"""Who may look in here. What each may do is asked at every form."""
+
 CLIENT_ID: Final = "gelombang-pages"
 FOLDER: Final = "/petugas"
 SESSION: Final = "gelombang_staff"
@@ -60,7 +63,7 @@ async def session_of(request: Request, access: Access) -> Session | None:
     if not token:
         return None
     try:
-        staff = await access.staff_of(token, "maker", "checker")
+        staff = await access.staff_of(token, *ROLES)
     except Refused as refused:
         if refused.refusals[0].status == 401:
             return None
@@ -111,7 +114,7 @@ async def finish(request: Request, issuer: str, access: Access, code: str, state
     known = await _ask("GET", f"{issuer}/.well-known/openid-configuration")
     told = await _ask("POST", str(known["token_endpoint"]), form)
     token = str(told.get("access_token", ""))
-    await access.staff_of(token, "maker", "checker")
+    await access.staff_of(token, *ROLES)
     response = RedirectResponse(FOLDER, 303)
     _set(request, response, SESSION, token, int(told.get("expires_in", ATTEMPT_SECONDS)))
     response.delete_cookie(ATTEMPT, path=FOLDER)

@@ -2,348 +2,351 @@
 """Run a published draw again: `python verify_draw.py BUNDLE`. Needs this file and Python 3.11, nothing else.
 
 Written by the letter of the specification `draw/1` (docs/draw.md) and sharing no code with the service that drew, so
-that the two can disagree. Exit code 0: everything agrees. 1: something differs, and each difference is explained.
-With `--key HEX` the commitment must be signed by that key; without it, compare the key printed here with the one the
-programme publishes elsewhere. The beacon's BLS signature is checked where the library py_ecc is installed; otherwise a
-warning says how to check that one number by other means.
+that the two can disagree. Exit code 0: everything agrees. 1: something differs, and it is said what. With `--key HEX`
+the commitment must be signed by that key; without it, compare the key printed here with the one the programme publishes
+elsewhere. The beacon's BLS signature is checked where py_ecc is installed; otherwise a warning says how else to check.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256, sha512
 from importlib import import_module
+from itertools import chain, groupby, islice, pairwise, repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 Point = tuple[int, int, int, int]
-
-TIERS = ("priority", "public")
-DIFFERENCES_SHOWN_MAX = 20
+TIERS, HEADER = ("priority", "public"), "bundle,commitment,signature,randomness,seed,winners"
+BLOCK = 1 << 16  # entries that one process hashes together: a power of two, so that they are one branch of the tree
+LARGE = 1 << 24  # bytes of a file from which on all processors read it
+# Section 10: every line has one form, so nothing is left to the taste of a parser.
+NUMBER, HEX, STRATUM = rb"(0|[1-9][0-9]{0,8})", rb'"([0-9a-f]{32})"', rb'"([0-9]{2}","(?:priority|public))"'
+PLACES = rb"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+ENTRY, EXCLUDED, WINNER, CLOSING = KINDS = b'["e"', b'["x"', b'["w"', b'{"en'
+FIELDS = (NUMBER, HEX, STRATUM, NUMBER, PLACES, HEX), (HEX,), (NUMBER, NUMBER, STRATUM)
+FORMS = {k: re.compile(rb"(?m)^\%b,%b\]\n" % (k, b",".join(of))) for k, of in zip(KINDS, FIELDS, strict=False)}
+# A stratum is one number that ascends as strata do: 2 x province, + 1 for public. LEFT: its household had no place.
+CELLS = {f'{cell >> 1:02}","{TIERS[cell & 1]}'.encode(): cell for cell in range(200)}
+SPELLED = {each: (each[:2] + bytes((1 + CELLS[each] % 2,))).hex().encode() for each in CELLS}
+LEFT = len(CELLS)
 
 
 class Broken(Exception):
     """The bundle can not be read far enough to go on."""
 
 
-class Report:
-    """Collects what was found; prints sentences."""
-
-    differences = 0
-
-    def ok(self, sentence: str) -> None:
-        print(f"ok    {sentence}")
-
-    def warn(self, sentence: str) -> None:
-        print(f"WARN  {sentence}")
-
-    def differ(self, sentence: str) -> None:
-        self.differences += 1
-        if self.differences <= DIFFERENCES_SHOWN_MAX + 1:
-            print(f"DIFF  {sentence if self.differences <= DIFFERENCES_SHOWN_MAX else '... and more'}")
-
-    def check(self, agrees: bool, fine: str, different: str) -> bool:
-        if agrees:
-            self.ok(fine)
-        else:
-            self.differ(different)
-        return agrees
-
-
-class Bundle:
-    """The lines of the file, sorted by kind."""
+class Verifier:
+    """What was read, the pool as columns in the order of the file; what was found goes to the screen, in sentences."""
 
     def __init__(self) -> None:
-        self.header: dict[str, Any] = {}
-        self.promise: dict[str, Any] = {}
-        self.entries: list[list[Any]] = []
-        self.excluded: list[list[Any]] = []
-        self.winners: list[list[Any]] = []
+        self.differences, self.header, self.promise = 0, dict[str, Any](), dict[str, Any]()
+        self.prefix, self.branches, self.ids = b"", list[bytes](), list[bytes]()  # prefix + id is hashed to a ticket
+        self.groups, self.heads, self.cells, self.places = array("I"), array("Q"), bytearray(), bytearray()
+        self.rows: dict[bytes, list[Any]] = {EXCLUDED: [], WINNER: []}
 
+    def say(self, word: str, sentence: str) -> None:
+        self.differences += word == "DIFF"
+        if word != "DIFF" or self.differences <= 20:  # more would hide the first ones
+            print(f"{word:5} {sentence}")
 
-def read(path: str, report: Report) -> Bundle:
-    """Read the file. Raises Broken."""
-    bundle, told, count, end = Bundle(), sha256(), 0, None
-    kinds = {"e": (8, bundle.entries), "x": (2, bundle.excluded), "w": (5, bundle.winners)}
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                value = json.loads(line)
-            except ValueError:
-                raise Broken(f"line {number} is not JSON") from None
-            if end is not None:
-                raise Broken(f"line {number} comes after the closing line")
-            if isinstance(value, dict) and set(value) == {"end"}:
-                end = value["end"]
-                continue
-            told.update(line)
-            count += 1
-            if number == 1 and isinstance(value, dict):
-                bundle.header = value
-            elif isinstance(value, list) and value and value[0] in kinds and len(value) == kinds[value[0]][0]:
-                kinds[value[0]][1].append(value)
+    def check(self, agrees: bool, fine: str, different: str) -> None:
+        self.say("ok" if agrees else "DIFF", fine if agrees else different)
+
+    def check_commitment(self, line: bytes, key: str | None) -> None:
+        """The header, the signature under the commitment, and the form of what it fixes. Raises Broken."""
+        if not line.startswith(b'{"bundle":"draw/1",'):
+            raise Broken("line 1 is not the header of a draw/1 bundle")
+        self.header = json.loads(line)
+        text, self.promise = self.header["commitment"], json.loads(self.header["commitment"])
+        promise, form = self.promise, json.dumps(self.header, separators=(",", ":")).encode() + b"\n"
+        known = ",".join(self.header).removesuffix(",reveals,reveals_signature") == HEADER and form == line
+        canonical = known and json.dumps(promise, sort_keys=True, separators=(",", ":")) == text
+        wrong = "line 1: the header, or the commitment in it, is not in its canonical form"
+        self.check(canonical, "header and commitment are canonical", wrong)
+        self.check(promise["algorithm"] == "draw/1", "the algorithm is draw/1", "it names another algorithm")
+        signer = bytes.fromhex(promise["signing_key"])
+        message, signature = b"gelombang draw/1 commitment\x00" + text.encode(), bytes.fromhex(self.header["signature"])
+        signed = ed25519_verify(signer, message, signature)
+        self.check(signed, f"the commitment is signed by {signer.hex()}", "the signature under the commitment is wrong")
+        if key:
+            self.check(key.lower() == signer.hex(), "by the expected key", "the commitment is signed by another key")
+        cells = [CELLS[f'{province}","{tier}'.encode()] for province, tier, _ in promise["quotas"]]
+        seats = [count for _, _, count in promise["quotas"]]
+        fine = cells == sorted(set(cells)) and all(type(count) is int and count >= 0 for count in seats)
+        wrong = "the quotas are doubled, unsorted or not whole numbers"
+        self.check(fine, f"the quotas are consistent ({sum(seats)} seats)", wrong)
+
+    def check_randomness(self) -> None:
+        """The announced round, when it was out, its hash and, where possible, its BLS signature; the seed."""
+        told, announced = self.header["randomness"], self.promise["randomness"]
+        number, ceremony = announced["round"], announced["source"] == "ceremony"
+        wrong = "another round was used than announced"
+        self.check(repr(told["round"]) == repr(number), f"round {number} was announced and used", wrong)
+        tag = {"ceremony": b"gelombang draw/1 ceremony\x00", "drand": b"gelombang draw/1 seed\x00"}[announced["source"]]
+        genesis = datetime.fromtimestamp(announced["genesis_time"], UTC)
+        period = timedelta(seconds=announced["period_seconds"])
+        out_at = genesis + period * (number - 1)
+        committed = datetime.fromisoformat(self.promise["committed_at"])
+        earliest = max(datetime.fromisoformat(self.promise["draws_at"]), committed + timedelta(seconds=60))
+        if ceremony:
+            earliest = max(earliest, datetime.fromisoformat(announced["reveal_until"]) + timedelta(seconds=60))
+        first = max(1, -((genesis - earliest) // period) + 1)
+        after = "the first one after the commitment and the draw's time"
+        wrong = f"round {first} is {after}; another one was announced"
+        self.check(number == first and out_at > committed, f"it was out at {out_at.isoformat()}, {after}", wrong)
+        signature, randomness = bytes.fromhex(told["signature"]), bytes.fromhex(told["randomness"])
+        hashed, of = sha256(signature).digest() == randomness, "hash of the beacon's signature"
+        self.check(hashed, f"randomness = {of}", f"randomness is no {of}")
+        verdict = bls_verify(announced, number, signature)
+        if verdict is not None:
+            self.check(verdict, "the beacon's signature is genuine", "the beacon's signature is not genuine")
+        else:
+            compare = f"Compare round {number} of chain {announced['chain']} with the beacon's own: {told['signature']}"
+            self.say("WARN", f"the beacon's BLS signature was not checked (pip install py_ecc). {compare}")
+        parts = self.check_reveals(committed, out_at) if ceremony else []
+        seed = sha256(tag + bytes.fromhex(self.promise["pool"]["root"]) + randomness + b"".join(parts)).digest()
+        self.prefix, same = b"gelombang draw/1 ticket\x00" + seed, seed.hex() == self.header["seed"]
+        self.check(same, f"the seed is {seed.hex()}", "the published seed is another one")
+
+    def check_reveals(self, committed: datetime, out_at: datetime) -> list[bytes]:
+        """Section 6: the officials, the signed list of reveals and its time; each official's part of the seed."""
+        promise, text = self.promise, self.header["reveals"]
+        officials, told = promise["randomness"]["officials"], json.loads(text)
+        until, closed = map(datetime.fromisoformat, (promise["randomness"]["reveal_until"], told["closed_at"]))
+        hashes = [promised for _, promised in officials]
+        key, signature = bytes.fromhex(promise["signing_key"]), bytes.fromhex(self.header["reveals_signature"])
+        self.check(
+            len(hashes) > 1 and hashes == sorted(set(hashes)) and committed < until <= closed < out_at
+            and (told["algorithm"], told["root"]) == ("draw/1 reveals", promise["pool"]["root"])
+            and text == json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+            and [office for office, _ in told["reveals"]] == [office for office, _ in officials]
+            and ed25519_verify(key, b"gelombang draw/1 reveals\x00" + text.encode(), signature),
+            f"the list of reveals was closed and signed before the round was out, at {closed.isoformat()}",
+            "the list of reveals is not the signed one of this wave, or was not closed in time",
+        )  # fmt: skip
+        about, parts = promise["programme"].encode() + b"\x00" + promise["wave"].to_bytes(4, "big"), []
+        for (office, promised), (_, secret) in zip(officials, told["reveals"], strict=False):
+            if secret is None:
+                self.say("WARN", f"{office} did not reveal their secret; it had no part in the seed")
+            elif sha256(b"gelombang draw/1 secret\x00" + about + bytes.fromhex(secret)).hexdigest() != promised:
+                self.say("DIFF", f"the secret of {office} is not the one they had committed to")
+            parts.append(b"\x00" + bytes.fromhex(promised) if secret is None else b"\x01" + bytes.fromhex(secret))
+        return parts
+
+    def read(self, path: Path) -> None:
+        """Read all lines after the header; a large file by all processors. Raises Broken."""
+        columns, large = (self.groups, self.heads, self.cells, self.places), path.stat().st_size >= LARGE
+        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) if large else nullcontext() as processes:
+            for branch, ids, *more in (processes.map if processes else map)(read_block, self.scan(path)):
+                self.branches.append(branch)
+                self.ids += [ids[at : at + 16] for at in range(0, len(ids), 16)]
+                for column, values in zip(columns, more, strict=True):
+                    column.extend(values)
+                if large and sys.stderr.isatty():
+                    print(f"      {len(self.ids):,} entries read", end="\r", file=sys.stderr, flush=True)
+
+    def scan(self, path: Path) -> Iterator[tuple[Path, int, int, int, bytes]]:
+        """Hash the file, take in its shorter lists, and say where the entries stand, block by block. Raises Broken."""
+        kinds = list(KINDS)
+        with path.open("rb") as file:
+            line = file.readline()
+            told, before, offset = sha256(line), 1, len(line)
+            for lines in iter(lambda: list(islice(file, BLOCK)), []):
+                alike = lines[0][:4] == lines[-1][:4]
+                for kind, run in [(lines[0][:4], lines)] if alike else groupby(lines, key=lambda line: line[:4]):
+                    data, kinds = b"".join(run), kinds[kinds.index(kind) :] if kind in kinds else []
+                    if kind == CLOSING and kinds:
+                        closing = b'{"end":{"lines":%d,"sha256":"%b"}}\n' % (before, told.hexdigest().encode())
+                        wrong = f"the file was changed: its closing hash (line {before + 1}) differs"
+                        self.check(data == closing, f"the file is whole ({before} lines)", wrong)
+                    elif kind == ENTRY and kinds:
+                        yield path, offset, len(data), before, self.prefix
+                    else:
+                        self.rows.get(kind, []).extend(fields(data, kind if kinds else b"", before))
+                    told.update(data)
+                    before, offset = before + data.count(b"\n"), offset + len(data)
+        if kinds != [CLOSING]:
+            raise Broken("the closing line is missing: the file is not complete")
+
+    def check_pool(self) -> None:
+        """The order of the applications, the Merkle root, and the intake that registration stated."""
+        promise, ids, excluded = self.promise, self.ids, [bytes.fromhex(row.decode()) for row in self.rows[EXCLUDED]]
+        everybody = sorted(ids + excluded)
+        for each in ids, excluded, everybody:
+            for before, after in pairwise(each):
+                if before >= after:
+                    self.say("DIFF", f"application {after.hex()} is there twice, or out of order")
+        found = {"count": len(ids), "root": merkle_root(self.branches).hex()}
+        wrong = f"the pool does not have the root that was signed: {found} instead of {promise['pool']}"
+        self.check(found == promise["pool"], f"the root of the {len(ids)} entries is {found['root']}", wrong)
+        count, intake = len(excluded), {"count": len(everybody), "digest": sha256(b"".join(everybody)).hexdigest()}
+        same = intake == promise["intake"] and count == sum(promise["excluded"].values())
+        wrong = f"are not those of the closed intake: {intake}, {count} of them excluded"
+        fine = f"are the {len(everybody)} of the closed intake; excluded before the draw: {promise['excluded']}"
+        self.check(same, f"pool and excluded applications {fine}", f"pool and excluded applications together {wrong}")
+
+    def lowest(self, leaves: Sequence[int], count: int) -> list[int]:
+        """The `count` lowest tickets in their order: by 8 bytes (heads) or, where any are equal, by all and the id."""
+        # Where enough are below a bar, nobody above it needs to be sorted.
+        bar = (2 * count + 500) * 2**64 // max(1, len(leaves))
+        below = [leaf for leaf in leaves if self.heads[leaf] < bar]
+        found = sorted(below if len(below) >= count else leaves, key=self.heads.__getitem__)
+        if len(set(map(self.heads.__getitem__, found))) < len(found):
+            found.sort(key=lambda leaf: (sha256(self.prefix + self.ids[leaf]).digest(), self.ids[leaf]))
+        return found[:count]
+
+    def staying(self) -> Sequence[Sequence[int]]:
+        """Section 8.1: who stays, by stratum in the order of the pool; and the form of the groups. Raises Broken."""
+        free, members, cap = bytearray(), array("I"), self.promise["household_cap"]
+        for leaf, (group, places) in enumerate(zip(self.groups, self.places, strict=True)):
+            if group == len(free):
+                free.append(places)
+                members.append(0)
+            elif group > len(free):
+                raise Broken(f"application {self.ids[leaf].hex()} has household group {group}; {len(free)} was next")
+            members[group] += 1
+            if places != free[group] or places > cap:
+                wrong = f"{places} places; its household has {free[group]}, the cap is {cap}"
+                self.say("DIFF", f"application {self.ids[leaf].hex()} has {wrong}")
+        cells, crowded = bytearray(self.cells), dict[int, list[int]]()
+        for leaf, group in enumerate(self.groups):
+            if members[group] > free[group]:
+                cells[leaf] = LEFT
+                crowded.setdefault(group, []).append(leaf)
+        for group, household in crowded.items():
+            for leaf in self.lowest(household, free[group]):
+                cells[leaf] = self.cells[leaf]
+        queues = [array("I") for _ in range(LEFT + 1)]
+        for leaf, cell in enumerate(cells):
+            queues[cell].append(leaf)
+        return queues[:LEFT]
+
+    def draw(self, queues: Sequence[Sequence[int]]) -> dict[int, tuple[int, int]]:
+        """The winners by section 8, steps 2 to 5: leaf -> (rank, stratum of the seat)."""
+        won: dict[int, tuple[int, int]] = {}
+        free, taken = [0] * LEFT, [0] * LEFT
+
+        def seat(leaves: Iterable[int], cells: Iterable[int]) -> None:
+            for leaf, cell in zip(leaves, cells, strict=False):
+                own = self.cells[leaf]
+                taken[own] += 1
+                free[cell] -= 1
+                won[leaf] = (taken[own], cell)
+
+        for province, tier, count in self.promise["quotas"]:
+            free[CELLS[f'{province}","{tier}'.encode()]] = count
+        for cell in range(LEFT):
+            seat(self.lowest(queues[cell], free[cell]), repeat(cell))
+        for cell in (cell for cell in range(LEFT) if free[cell]):
+            seat(self.lowest(queues[cell ^ 1], taken[cell ^ 1] + free[cell])[taken[cell ^ 1] :], repeat(cell))
+        seats = [cell for cell in range(LEFT) for _ in range(free[cell])]
+        waiting = [leaf for leaf in chain(*queues) if leaf not in won] if seats else []
+        seat(self.lowest(waiting, len(seats)), seats)
+        return won
+
+    def check_winners(self) -> None:
+        """Every winner with rank and seat."""
+        ours, theirs, last = self.draw(self.staying()), dict[int, tuple[int, int]](), -1
+        for leaf, rank, stratum in ((int(leaf), int(rank), stratum) for leaf, rank, stratum in self.rows[WINNER]):
+            if leaf <= last:
+                self.say("DIFF", f"leaf {leaf} is among the winners twice, or out of order")
+            theirs[leaf], last = (rank, CELLS[stratum]), leaf
+        for leaf in sorted(leaf for leaf in ours.keys() | theirs.keys() if ours.get(leaf) != theirs.get(leaf)):
+            pairs = (won.get(leaf, (0, 0)) for won in (ours, theirs))
+            mine, published = (f"rank {rank}, a seat of {cell >> 1:02} {TIERS[cell & 1]}" for rank, cell in pairs)
+            who = f"application {self.ids[leaf].hex() if leaf < len(self.ids) else '?'} (leaf {leaf})"
+            if leaf not in theirs:
+                self.say("DIFF", f"{who} should have won: {mine}")
+            elif leaf not in ours:
+                self.say("DIFF", f"{who} is published as a winner but did not win")
             else:
-                raise Broken(f"line {number} is no entry, no excluded application and no winner")
-    if bundle.header.get("bundle") != "draw/1":
-        raise Broken("the first line is not the header of a draw/1 bundle")
-    if end is None:
-        raise Broken("the closing line is missing: the file is not complete")
-    whole = end == {"lines": count, "sha256": told.hexdigest()}
-    report.check(whole, f"the file is whole ({count} lines)", "the file was changed: its closing hash differs")
-    bundle.promise = json.loads(bundle.header["commitment"])
-    return bundle
+                self.say("DIFF", f"{who}: rank and seat should be {mine}; published are {published}")
+        same = ours == theirs and repr(self.header["winners"]) == repr(len(ours))
+        wrong = f"{len(ours)} won; the bundle has {len(theirs)} winners, its header says {self.header['winners']}"
+        self.check(same, f"the {len(ours)} winners are the same, with the same ranks and seats", wrong)
 
 
-def check_commitment(bundle: Bundle, key: str | None, report: Report) -> None:
-    """The signature under the commitment, and the form of what it fixes."""
-    text, promise = bundle.header["commitment"], bundle.promise
-    canonical = json.dumps(promise, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    report.check(canonical == text, "the commitment is canonical", "the commitment is not in its canonical form")
-    report.check(promise["algorithm"] == "draw/1", "the algorithm is draw/1", "the commitment names another algorithm")
-    signer = bytes.fromhex(promise["signing_key"])
-    message, signature = b"gelombang draw/1 commitment\x00" + text.encode(), bytes.fromhex(bundle.header["signature"])
-    signed = ed25519_verify(signer, message, signature)
-    report.check(signed, f"the commitment is signed by {signer.hex()}", "the signature under the commitment is wrong")
-    if key:
-        report.check(key.lower() == signer.hex(), "that is the expected key", "the commitment is signed by another key")
-    strata = [(province, tier) for province, tier, _ in promise["quotas"]]
-    fine = strata == sorted(set(strata)) and all(
-        tier in TIERS and isinstance(seats, int) and seats >= 0 for _, tier, seats in promise["quotas"]
-    )
-    seats = sum(row[2] for row in promise["quotas"])
-    wrong = "the quotas are doubled, unsorted or not whole numbers"
-    report.check(fine, f"the quotas are consistent ({seats} seats)", wrong)
+def fields(data: bytes, kind: bytes, before: int) -> list[Any]:
+    """The fields of lines that all have the form of their kind. Raises Broken; `before` lines stand before them."""
+    found = FORMS[kind].findall(data) if kind else []
+    if len(found) < data.count(b"\n") or not data.endswith(b"\n"):
+        lines = data.split(b"\n")
+        wrong = (at for at, line in enumerate(lines) if not kind or not FORMS[kind].match(line + b"\n"))
+        at = next(wrong, len(lines) - 1)
+        told = "is no entry, no excluded application and no winner, or not in its place, or not as draw/1 writes it"
+        raise Broken(f"line {before + at + 1} {told}: {lines[at][:200]!r}")
+    return found
 
 
-def check_pool(bundle: Bundle, report: Report) -> None:
-    """Every entry's form, the order, the groups, the Merkle root, and the intake that registration stated."""
-    promise, cap = bundle.promise, bundle.promise["household_cap"]
-    leaves: list[bytes] = []
-    ids: list[bytes] = []
-    places: dict[int, int] = {}
-    last = ""
-    for number, (_, leaf, application, province, tier, group, free, salt) in enumerate(bundle.entries):
-        where = f"application {application}"
-        if leaf != number:
-            report.differ(f"{where} has leaf {leaf}; {number} was next: an entry is missing or doubled")
-        if application <= last:
-            report.differ(f"{where} is doubled or out of order")
-        if group not in places and group != len(places):
-            report.differ(f"{where} has household group {group}; {len(places)} was next")
-        if places.setdefault(group, free) != free or not 0 <= free <= cap:
-            report.differ(f"{where} has {free} places; its household has {places[group]}, the cap is {cap}")
-        last = application
-        ids.append(bytes.fromhex(application))
-        try:
-            entry = ids[-1] + province.encode("ascii") + bytes((1 + TIERS.index(tier),)) + group.to_bytes(4, "big")
-            leaves.append(sha256(b"\x00" + bytes.fromhex(salt) + entry + bytes((free,))).digest())
-        except (ValueError, OverflowError):
-            raise Broken(f"{where} has a field that draw/1 does not know") from None
-    count, root = promise["pool"]["count"], promise["pool"]["root"]
-    report.check(len(ids) == count, f"the pool has {count} entries", f"{len(ids)} entries, {count} were signed")
-    same = merkle_root(leaves).hex() == root
-    report.check(same, f"the root is {root}", "the pool does not have the root that was signed")
-    excluded = [bytes.fromhex(row[1]) for row in bundle.excluded]
-    everybody = sorted(ids + excluded)
-    once = len(set(everybody)) == len(everybody)
-    report.check(once, "no application is there twice", "an application is there twice")
-    intake = promise["intake"]
-    report.check(
-        len(everybody) == intake["count"] and sha256(b"".join(everybody)).hexdigest() == intake["digest"],
-        f"pool and excluded applications are the {intake['count']} of the closed intake",
-        "pool and excluded applications together are not those of the closed intake",
-    )
-    report.check(
-        len(excluded) == sum(promise["excluded"].values()),
-        f"{len(excluded)} applications were excluded before the draw: {promise['excluded']}",
-        f"{len(excluded)} excluded applications, {sum(promise['excluded'].values())} were signed",
-    )
+def read_block(task: tuple[Path, int, int, int, bytes]) -> tuple[Any, ...]:
+    """The branch of the tree over one run of entry lines, and their columns. Raises Broken."""
+    path, offset, size, before, prefix = task
+    with path.open("rb") as file:
+        file.seek(offset)
+        rows = fields(file.read(size), ENTRY, before)
+    leaves, names, strata, groups, places, salts = zip(*rows, strict=True)
+    for leaf, found, name in zip(range(before - 1, before + len(rows)), map(int, leaves), names, strict=False):
+        if leaf != found:
+            raise Broken(f"line {leaf + 2}: leaf {found} ({name.decode()}), not {leaf}: an entry is missing or doubled")
+    group, free, ids = array("I", map(int, groups)), bytes(map(int, places)), bytes.fromhex(b"".join(names).decode())
+    columns = zip(salts, names, map(SPELLED.__getitem__, strata), group, free, strict=True)
+    data = bytes.fromhex(b"".join([b"00%b%b%b%08x%02x" % entry for entry in columns]).decode())
+    branch = merkle_root([sha256(data[at : at + 41]).digest() for at in range(0, len(data), 41)])
+    tickets = [sha256(prefix + ids[at : at + 16]).digest() for at in range(0, len(ids), 16)]
+    heads = array("Q", [int.from_bytes(ticket[:8], "big") for ticket in tickets])
+    return branch, ids, group, heads, bytes(map(CELLS.__getitem__, strata)), free
 
 
-def merkle_root(leaves: list[bytes]) -> bytes:
-    """RFC 9162, section 2.1.1, over leaf hashes."""
-    if not leaves:
-        return sha256().digest()
-    while len(leaves) > 1:
-        odd = leaves[-1:] if len(leaves) % 2 else []
-        leaves = [sha256(b"\x01" + leaves[at] + leaves[at + 1]).digest() for at in range(0, len(leaves) - 1, 2)] + odd
-    return leaves[0]
+def merkle_root(hashes: list[bytes]) -> bytes:
+    """RFC 9162, section 2.1.1, over leaf hashes or whole branches."""
+    while len(hashes) > 1:
+        odd = hashes[-1:] if len(hashes) % 2 else []
+        hashes = [sha256(b"\x01" + hashes[at] + hashes[at + 1]).digest() for at in range(0, len(hashes) - 1, 2)] + odd
+    return hashes[0] if hashes else sha256().digest()
 
 
-def check_randomness(bundle: Bundle, report: Report) -> bytes:
-    """The announced round, when it was out, its hash and, where possible, its BLS signature; the seed."""
-    told, announced = bundle.header["randomness"], bundle.promise["randomness"]
-    number, ceremony = announced["round"], announced["source"] == "ceremony"
-    used = told["round"] == number
-    report.check(used, f"round {number} was announced and used", "another round was used than announced")
-    if not ceremony and announced["source"] != "drand":
-        raise Broken(f"the commitment names a source of randomness that draw/1 does not know: {announced['source']}")
-    genesis = datetime.fromtimestamp(announced["genesis_time"], UTC)
-    period = timedelta(seconds=announced["period_seconds"])
-    out_at = genesis + period * (number - 1)
-    committed = datetime.fromisoformat(bundle.promise["committed_at"])
-    earliest = max(datetime.fromisoformat(bundle.promise["draws_at"]), committed + timedelta(seconds=60))
-    if ceremony:
-        earliest = max(earliest, datetime.fromisoformat(announced["reveal_until"]) + timedelta(seconds=60))
-    first = max(1, -((genesis - earliest) // period) + 1)
-    report.check(
-        number == first and out_at > committed,
-        f"it was out at {out_at.isoformat()}, the first one after the commitment and the draw's time",
-        f"round {first} is the first one after the commitment and the draw's time; another one was announced",
-    )
-    signature, randomness = bytes.fromhex(told["signature"]), bytes.fromhex(told["randomness"])
-    hashed = sha256(signature).digest() == randomness
-    report.check(hashed, "randomness = hash of signature", "randomness is no hash of it")
-    verdict = bls_verify(announced, number, signature)
-    if verdict is not None:
-        report.check(verdict, "the beacon's signature is genuine", "the beacon's signature is not genuine")
-    else:
-        report.warn(
-            "the beacon's BLS signature was not checked (pip install py_ecc). Compare round "
-            f"{number} of chain {announced['chain']} with what the beacon publishes: {told['signature']}"
-        )
-    parts = check_reveals(bundle, committed, out_at, report) if ceremony else []
-    tag = b"gelombang draw/1 ceremony\x00" if ceremony else b"gelombang draw/1 seed\x00"
-    return sha256(tag + bytes.fromhex(bundle.promise["pool"]["root"]) + randomness + b"".join(parts)).digest()
-
-
-def check_reveals(bundle: Bundle, committed: datetime, out_at: datetime, report: Report) -> list[bytes]:
-    """Section 6: the officials, the signed list of reveals and its time; each official's part of the seed."""
-    promise, text = bundle.promise, bundle.header["reveals"]
-    officials, told = promise["randomness"]["officials"], json.loads(text)
-    until, closed = (datetime.fromisoformat(at) for at in (promise["randomness"]["reveal_until"], told["closed_at"]))
-    hashes = [promised for _, promised in officials]
-    key, signature = bytes.fromhex(promise["signing_key"]), bytes.fromhex(bundle.header["reveals_signature"])
-    report.check(
-        len(hashes) > 1 and hashes == sorted(set(hashes)) and committed < until <= closed < out_at
-        and (told["algorithm"], told["root"]) == ("draw/1 reveals", promise["pool"]["root"])
-        and text == json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        and [office for office, _ in told["reveals"]] == [office for office, _ in officials]
-        and ed25519_verify(key, b"gelombang draw/1 reveals\x00" + text.encode(), signature),
-        f"the list of reveals was closed and signed before the round was out, at {closed.isoformat()}",
-        "the list of reveals is not the signed one of this wave, or was not closed in time",
-    )  # fmt: skip
-    about, parts = promise["programme"].encode() + b"\x00" + promise["wave"].to_bytes(4, "big"), []
-    for (office, promised), (_, secret) in zip(officials, told["reveals"], strict=False):
-        if secret is None:
-            report.warn(f"{office} did not reveal their secret; it had no part in the seed")
-        elif sha256(b"gelombang draw/1 secret\x00" + about + bytes.fromhex(secret)).hexdigest() != promised:
-            report.differ(f"the secret of {office} is not the one they had committed to")
-        parts.append(b"\x00" + bytes.fromhex(promised) if secret is None else b"\x01" + bytes.fromhex(secret))
-    return parts
-
-
-def draw(bundle: Bundle, seed: bytes) -> dict[int, tuple[int, str, str]]:
-    """The winners by the letter of section 8: leaf -> (rank, province and tier of the seat)."""
-    ordered = sorted(
-        (sha256(b"gelombang draw/1 ticket\x00" + seed + bytes.fromhex(row[2])).digest(), bytes.fromhex(row[2]), row)
-        for row in bundle.entries
-    )
-    left: dict[int, int] = {}
-    queues: dict[tuple[str, str], list[int]] = {}
-    ranks: dict[int, int] = {}
-    for _, _, (_, leaf, _, province, tier, group, places, _) in ordered:
-        left.setdefault(group, places)
-        if left[group] == 0:
-            continue
-        left[group] -= 1
-        queue = queues.setdefault((province, tier), [])
-        queue.append(leaf)
-        ranks[leaf] = len(queue)
-    free: dict[tuple[str, str], int] = {}
-    won: dict[int, tuple[str, str]] = {}
-    for province, tier, seats in bundle.promise["quotas"]:
-        queue = queues.get((province, tier), [])
-        won.update((leaf, (province, tier)) for leaf in queue[:seats])
-        free[province, tier] = max(0, seats - len(queue))
-    for province, tier in sorted(free):
-        other = (province, "public" if tier == "priority" else "priority")
-        for leaf in queues.get(other, []):
-            if free[province, tier] and leaf not in won:
-                won[leaf] = (province, tier)
-                free[province, tier] -= 1
-    seats = [stratum for stratum in sorted(free) for _ in range(free[stratum])]
-    waiting = [row[1] for _, _, row in ordered if row[1] in ranks and row[1] not in won]
-    won.update(zip(waiting, seats, strict=False))
-    return {leaf: (ranks[leaf], *stratum) for leaf, stratum in won.items()}
-
-
-def check_winners(bundle: Bundle, seed: bytes, report: Report) -> None:
-    """The seed, and every winner with rank and seat."""
-    report.check(seed.hex() == bundle.header["seed"], f"the seed is {seed.hex()}", "the published seed is another one")
-    ours = draw(bundle, seed)
-    theirs: dict[int, tuple[int, str, str]] = {}
-    for _, leaf, rank, province, tier in bundle.winners:
-        if leaf in theirs:
-            report.differ(f"leaf {leaf} is among the winners twice")
-        theirs[leaf] = (rank, province, tier)
-    name = {row[1]: row[2] for row in bundle.entries}
-    for leaf in sorted(ours.keys() | theirs.keys()):
-        mine, published = ours.get(leaf), theirs.get(leaf)
-        who = f"application {name.get(leaf, '?')} (leaf {leaf})"
-        if mine is not None and published is None:
-            report.differ(f"{who} should have won: rank {mine[0]}, a seat of {mine[1]} {mine[2]}")
-        elif mine is None:
-            report.differ(f"{who} is published as a winner but did not win")
-        elif mine != published:
-            report.differ(f"{who}: rank and seat should be {mine}, published are {published}")
-    if ours == theirs:
-        report.ok(f"the {len(ours)} winners are the same, with the same ranks and seats")
-    number = bundle.header["winners"] == len(ours)
-    report.check(number, "so is their number", "the header has another number of winners")
-
-
-# Ed25519 (RFC 8032, section 5.1), verification only.
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
+P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
-ROOT = pow(2, (P - 1) // 4, P)
-
-
-def recover(data: bytes) -> Point | None:
-    """The point of 32 bytes in extended coordinates, or None."""
-    y = int.from_bytes(data, "little")
-    sign, y = y >> 255, y & ((1 << 255) - 1)
-    if y >= P:
-        return None
-    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * ROOT % P
-    if (x * x - square) % P or (x == 0 and sign):
-        return None
-    x = P - x if x & 1 != sign else x
-    return x, y, 1, x * y % P
-
-
-def plus(a: Point, b: Point) -> Point:
-    c, d = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
-    e, f = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
-    g, h, i, j = d - c, f - e, f + e, d + c
-    return g * h % P, i * j % P, h * i % P, g * j % P
-
-
-def times(scalar: int, point: Point) -> Point:
-    total = (0, 1, 1, 0)
-    while scalar:
-        if scalar & 1:
-            total = plus(total, point)
-        point, scalar = plus(point, point), scalar >> 1
-    return total
 
 
 def ed25519_verify(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the signature is genuine."""
-    if len(key) != 32 or len(signature) != 64:
+    """Whether the signature is genuine (RFC 8032, section 5.1)."""
+
+    def recover(data: bytes) -> Point | None:  # 32 bytes, in extended coordinates
+        sign, y = divmod(int.from_bytes(data, "little"), 1 << 255)
+        square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+        x = pow(square, (P + 3) // 8, P)
+        if (x * x - square) % P:
+            x = x * pow(2, (P - 1) // 4, P) % P
+        if y >= P or (x * x - square) % P or (x == 0 and sign):
+            return None
+        x = P - x if x & 1 != sign else x
+        return x, y, 1, x * y % P
+
+    def plus(a: Point, b: Point) -> Point:
+        c, d = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+        e, f = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+        g, h, i, j = d - c, f - e, f + e, d + c
+        return g * h % P, i * j % P, h * i % P, g * j % P
+
+    def times(scalar: int, point: Point) -> Point:
+        doubled = times(scalar >> 1, plus(point, point)) if scalar else (0, 1, 1, 0)
+        return plus(doubled, point) if scalar & 1 else doubled
+
+    public, r, base = map(recover, (key, signature[:32], (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")))
+    digest = sha512(signature[:32] + key + message).digest()
+    s, h = int.from_bytes(signature[32:], "little"), int.from_bytes(digest, "little") % L
+    if public is None or r is None or base is None or s >= L or (len(key), len(signature)) != (32, 64):
         return False
-    public, r, s = recover(key), recover(signature[:32]), int.from_bytes(signature[32:], "little")
-    base = recover((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
-    if public is None or r is None or base is None or s >= L:
-        return False
-    h = int.from_bytes(sha512(signature[:32] + key + message).digest(), "little") % L
     left, right = times(s, base), plus(r, times(h, public))
     return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
 
@@ -365,8 +368,9 @@ def bls_verify(announced: dict[str, Any], number: int, signature: bytes) -> bool
         return False
     if any(curve.is_inf(place) or not points.subgroup_check(place) for place in (point, public)):
         return False
-    message = sha256(number.to_bytes(8, "big")).digest()
-    hashed = hashing.hash_to_G1(message, b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_", sha256)
+    hashed = hashing.hash_to_G1(
+        sha256(number.to_bytes(8, "big")).digest(), b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_", sha256
+    )
     left = curve.pairing(public, hashed, final_exponentiate=False)
     right = curve.pairing(curve.G2, curve.neg(point), final_exponentiate=False)
     return bool(curve.final_exponentiate(left * right) == curve.FQ12.one())
@@ -374,26 +378,22 @@ def bls_verify(announced: dict[str, Any], number: int, signature: bytes) -> bool
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run a published draw again and compare everything.")
-    parser.add_argument("bundle", help="the bundle, as downloaded")
+    parser.add_argument("bundle", help="the bundle, as downloaded", type=Path)
     parser.add_argument("--key", help="the Ed25519 key that must have signed the commitment (hexadecimal)")
-    given = parser.parse_args(arguments)
-    report = Report()
+    given, verifier = parser.parse_args(arguments), Verifier()
     try:
-        bundle = read(given.bundle, report)
-        check_commitment(bundle, given.key, report)
-        check_pool(bundle, report)
-        check_winners(bundle, check_randomness(bundle, report), report)
-    except Broken as error:
-        report.differ(str(error))
+        with given.bundle.open("rb") as file:
+            verifier.check_commitment(file.readline(), given.key)
+        verifier.check_randomness()
+        verifier.read(given.bundle)
+        verifier.check_pool()
+        verifier.check_winners()
+    except (Broken, OSError) as error:
+        verifier.say("DIFF", str(error))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        report.differ(f"a value is missing or has the wrong form: {error!r}")
-    except OSError as error:
-        report.differ(f"the file can not be read: {error.strerror}")
-    if report.differences:
-        print(f"The draw does NOT agree: {report.differences} difference(s).")
-        return 1
-    print("The draw agrees.")
-    return 0
+        verifier.say("DIFF", f"a value is missing or has the wrong form: {error!r}")
+    print(f"The draw does NOT agree: {count} difference(s)." if (count := verifier.differences) else "The draw agrees.")
+    return min(1, count)
 
 
 if __name__ == "__main__":

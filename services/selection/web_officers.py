@@ -1,31 +1,30 @@
-"""The officers' pages: who runs waves proposes, approves and voids here. Every form is checked for its own session."""
+"""The officers' pages of waves: who runs them proposes, approves and voids here, officials commit and reveal. Every
+form is checked for its own session."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ValidationError
 from starlette.responses import RedirectResponse
 
-from libs.events import problems
-from libs.events.access import ROLE_MISSING, Access
-from libs.events.api import TOO_LARGE, Now, Tx
+from libs.events.access import Access
+from libs.events.api import Now, Tx
 from libs.events.database import Transaction
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
 from libs.pages.look import Look
-from services.selection import commands, sign_in, store_changes
+from services.selection import commands, sign_in, store_ceremony, store_changes, web_officers_appeals
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.quotas import Province
 from services.selection.domain.wave import legal
-from services.selection.officer_forms import Form, ProposalForm, Work, filled, step_of
-from services.selection.page_parts import ProgrammeName, WaveNumber, due, steps, title
+from services.selection.officer_forms import MAKER, Asked, Form, ProposalForm, do, filled, form_of, step_of
+from services.selection.page_parts import ProgrammeName, WaveNumber, ceremony_parts, due, mark, steps, title
+from services.selection.page_store import PageStore
 from services.selection.sign_in import FOLDER, Session
 from services.selection.store import Store
 
 WAVES_MAX: Final = 1_000
-FORM_BYTES_MAX: Final = 16_384
+REQUESTS_MAX: Final = 100
 
 
 def add_officers(
@@ -44,6 +43,8 @@ def add_officers(
     who = Annotated[Session | None, Depends(signed_in)]
     _add_sign_in(router, access, who)
     _add_list(router, look, store, programmes, who)
+    # Before the pages of waves, whose addresses would take these too.
+    web_officers_appeals.add_appeals(router, look, programmes, who)
     _add_wave(router, look, store, programmes, who)
     _add_proposal(router, look, store, programmes, provinces, who)
 
@@ -59,11 +60,13 @@ def _add_sign_in(router: APIRouter, access: Access, who: Any) -> None:
 
     @router.post(f"{FOLDER}/keluar")
     async def leave(request: Request, session: who) -> Response:
-        sign_in.checked(session, (await _form(request)).get("proof", ""))
+        sign_in.checked(session, (await form_of(request)).get("proof", ""))
         return sign_in.end()
 
 
 def _add_list(router: APIRouter, look: Look, store: Store, programmes: Mapping[str, Programme], who: Any) -> None:
+    pages = PageStore()
+
     @router.get(FOLDER)
     async def waves(request: Request, tx: Tx, session: who) -> Response:
         if session is None:
@@ -71,17 +74,34 @@ def _add_list(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
         rows = [
             (title(request, programmes, row["programme"]), row) for row in reversed(await store.listed(tx, WAVES_MAX))
         ]
-        return look.page(request, "officers/waves.html", private=True, session=session, rows=rows)
+        waiting = [
+            (title(request, programmes, row["programme"]), row)
+            for row in await pages.requests(tx, REQUESTS_MAX)
+            if row["kind"] in ("proposal", "reveal") or row["kind"] in legal(row["state"])
+        ]
+        return look.page(
+            request,
+            "officers/waves.html",
+            private=True,
+            session=session,
+            rows=rows,
+            waiting=waiting,
+            appeals=await pages.appeals_counted(tx),
+        )
 
 
 def _add_wave(router: APIRouter, look: Look, store: Store, programmes: Mapping[str, Programme], who: Any) -> None:
+    pages = PageStore()
+
     async def show(
         request: Request, tx: Transaction, session: Session, programme: str, wave: int, told: Mapping[str, Any]
     ) -> Response:
         view = await store.view(tx, programme, wave)
         if view is None:
             raise Refused(UNKNOWN_WAVE)
-        quotas = await store.quotas(tx, view["wave_id"])
+        wave_id = view["wave_id"]
+        quotas = await store.quotas(tx, wave_id)
+        change = await store_changes.waiting(tx, wave_id)
         refusals: Sequence[Refusal] = told.get("refusals", ())
         return look.page(
             request,
@@ -97,8 +117,12 @@ def _add_wave(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
             recycled=sum(recycled for _, recycled in quotas.values()),
             refusals=refusals,
             form=told.get("form", {}),
-            change=await store_changes.waiting(tx, view["wave_id"]),
+            people=await pages.people(tx, wave_id),
+            mark=mark(view),
             legal=legal(view["state"]),
+            change=change if change and change.step in legal(view["state"]) else None,
+            ceremony=ceremony_parts(await store_ceremony.officials(tx, wave_id), view),
+            official=await store_ceremony.official(tx, wave_id, session.staff.person),
             done=told.get("done", ""),
         )
 
@@ -114,10 +138,10 @@ def _add_wave(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
     async def take(
         request: Request, session: who, now: Now, programme: ProgrammeName, wave: WaveNumber, step: str
     ) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         officer = sign_in.checked(session, form.get("proof", ""))
-        role, work = step_of(request, store, programme, wave, step, form, officer.staff.person, now)
-        refusals = await _do(request, officer, role, work)
+        roles, work = step_of(step, Asked(request, store, programme, wave, form, officer.staff.person, now))
+        refusals = await do(request, officer, roles, work)
         if not refusals:
             return RedirectResponse(f"{FOLDER}/{programme}/{wave}?selesai={step}", 303)
         async with request.app.state.database.transaction() as tx:
@@ -133,19 +157,31 @@ def _add_proposal(
     provinces: Sequence[Province],
     who: Any,
 ) -> None:
-    def show(request: Request, session: Session, form: Form, refusals: Sequence[Refusal]) -> Response:
+    pages = PageStore()
+
+    async def show(
+        request: Request, tx: Transaction, session: Session, form: Form, refusals: Sequence[Refusal]
+    ) -> Response:
         names = {name: title(request, programmes, name) for name in programmes}
-        status = refusals[0].status if refusals else 200
-        told = {"session": session, "programmes": names, "form": form, "refusals": refusals}
-        return look.page(request, "officers/proposal.html", status, private=True, **told)
+        return look.page(
+            request,
+            "officers/proposal.html",
+            refusals[0].status if refusals else 200,
+            private=True,
+            session=session,
+            programmes=names,
+            form=form,
+            refusals=refusals,
+            seats_free=[(names.get(name, name), seats) for name, seats in (await pages.seats_free(tx)).items()],
+        )
 
     @router.get(f"{FOLDER}/usul")
-    async def empty(request: Request, session: who) -> Response:
-        return show(request, session, {}, ()) if session else RedirectResponse(FOLDER, 303)
+    async def empty(request: Request, tx: Tx, session: who) -> Response:
+        return await show(request, tx, session, {}, ()) if session else RedirectResponse(FOLDER, 303)
 
     @router.post(f"{FOLDER}/usul")
     async def propose(request: Request, session: who, now: Now) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         officer = sign_in.checked(session, form.get("proof", ""))
 
         async def work(tx: Transaction) -> None:
@@ -155,29 +191,7 @@ def _add_proposal(
                 recycle=told.recycle, times=told.times(request), person=officer.staff.person, now=now,
             )  # fmt: skip
 
-        if refusals := await _do(request, officer, "maker", work):
-            return show(request, officer, form, refusals)
+        if refusals := await do(request, officer, MAKER, work):
+            async with request.app.state.database.transaction() as tx:
+                return await show(request, tx, officer, form, refusals)
         return RedirectResponse(f"{FOLDER}/{form['programme']}/{int(form['wave'])}?selesai=proposal", 303)
-
-
-async def _do(request: Request, officer: Session, role: str, work: Work) -> Sequence[Refusal]:
-    """Do it in one transaction; what was refused, if anything, with the transaction rolled back."""
-    if role not in officer.staff.roles:
-        return [ROLE_MISSING]
-    try:
-        async with request.app.state.database.transaction() as tx:
-            await work(tx)
-    except Refused as refused:
-        return refused.refusals
-    except ValidationError as error:
-        return problems.refusals_of(error.errors())
-    return []
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a sent form. Raises Refused when it is larger than any of ours."""
-    body = await request.body()
-    if len(body) > FORM_BYTES_MAX:
-        raise Refused(TOO_LARGE)
-    told = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: values[0] for name, values in told.items()}

@@ -5,6 +5,7 @@ With GELOMBANG_SHOTS=FOLDER every page that a test has `seen` is kept there as a
 """
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,14 +25,16 @@ from services.selection.api import create_api
 from tests.conftest import MakeDatabase
 from tests.integration.selection_world import PLACES, World, crowd, open_world
 
-CHROMIUM: Final = Path("/usr/bin/chromium")
+CHROMIUM: Final = Path(os.environ.get("GELOMBANG_CHROMIUM", "/usr/bin/chromium"))
 SHOTS: Final = os.environ.get("GELOMBANG_SHOTS")
 SIZES: Final = {"phone": (360, 740), "desktop": (1280, 900)}
 CLIENTS: Final = "".join(
     f'[[clients]]\nclient_id = "{account}"\nclient_secret = "secret of {account}"\nperson = "{account}"\n'
-    f'roles = ["{role}"]\n'
-    for account, role in (("ani", "maker"), ("budi", "checker"), ("citra", "partner"))
-)
+    f"roles = {json.dumps(roles.split())}\n"
+    for account, roles in (
+        ("ani", "maker"), ("budi", "checker"), ("citra", "partner"), ("dewi", "auditor"), ("eka", "maker checker"),
+    )
+)  # fmt: skip
 CROWD: Final = 600
 
 
@@ -122,11 +125,20 @@ def _free_socket() -> Any:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A browser; skips with a sentence where Playwright or Chromium is missing."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="install playwright to look at pages in a browser")
+def playwright() -> Any:
+    """Playwright, where it and Chromium are there; else skips with a sentence, before any server is started."""
+    found = pytest.importorskip("playwright.sync_api", reason="install playwright to look at pages in a browser")
     if not CHROMIUM.exists():
-        pytest.skip(f"there is no Chromium at {CHROMIUM}; install it to look at pages")
+        pytest.skip(
+            f"there is no Chromium at {CHROMIUM}, so nobody looked at the pages: install it (Debian: apt install "
+            "chromium), or say in GELOMBANG_CHROMIUM where it is"
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Any) -> Iterator[Any]:
+    """A browser. It ends with the module: while Playwright runs, no other test can have an event loop of its own."""
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield browser
@@ -145,6 +157,14 @@ class Window:
         """Click what leads to another page, and wait for that."""
         with self.page.expect_navigation():
             self.page.click(selector)
+
+    def tab_to(self, found: str) -> None:
+        """Press Tab until the focused element is the one that the expression of `e` names."""
+        for _ in range(60):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate(f"((e) => {found})(document.activeElement)"):
+                return
+        raise AssertionError(f"no Tab leads to {found}")
 
     def seen(self, what: str) -> None:
         """Nothing was complained about, nothing is wider than the screen; keeps a picture if asked to."""
@@ -170,6 +190,29 @@ def opened(chromium: Any, size: str = "phone", language: str = "id", **options: 
         yield window
     finally:
         context.close()
+
+
+def sign_in(site: Site, window: Window, account: str, password: str | None = None) -> None:
+    """As an officer, by the sign-in service and back."""
+    page = window.page
+    page.goto(site.url + "/petugas")
+    window.follow("main a.button")
+    page.fill("[name=account]", account)
+    page.fill("[name=password]", password or f"secret of {account}")
+    window.follow("button")
+
+
+def seen_everywhere(chromium: Any, site: Site, what: str, path: str, officer: Window | None = None) -> None:
+    """Look at a page in every size and language; as an officer who is signed in, if one is given."""
+    held = officer.page.context.cookies(site.url + "/petugas") if officer else []
+    for size, language in ((size, language) for size in SIZES for language in ("id", "en")):
+        with opened(chromium, size, language) as window:
+            context = window.page.context
+            context.add_cookies([cookie for cookie in held if cookie["name"] == "gelombang_staff"])
+            context.add_cookies([{"name": "lang", "value": language, "url": site.url}])
+            window.page.goto(site.url + path)
+            window.seen(what)
+            assert window.page.locator("h1").count() == 1
 
 
 @pytest.fixture(params=[(size, language) for size in SIZES for language in ("id", "en")], ids="-".join)

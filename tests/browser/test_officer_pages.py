@@ -5,21 +5,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.browser.conftest import Site, Window, opened
+from tests.browser.conftest import Site, opened, sign_in
 from tests.integration.selection_world import PROGRAMME
 
 pytestmark = pytest.mark.browser
 
 FOLDER = "/petugas"
-
-
-def sign_in(site: Site, window: Window, account: str, password: str | None = None) -> None:
-    page = window.page
-    page.goto(site.url + FOLDER)
-    window.follow("main a.button")
-    page.fill("[name=account]", account)
-    page.fill("[name=password]", password or f"secret of {account}")
-    window.follow("button")
 
 
 def test_two_people_announce_and_void_a_wave(site: Site, chromium: Any) -> None:
@@ -105,3 +96,25 @@ def test_a_form_from_elsewhere_does_nothing(site: Site, chromium: Any) -> None:
         strange = stranger.get(f"{FOLDER}/masuk/kembali", params={"code": "x", "state": "y"})
         assert strange.status_code == 400
         assert f"{PROGRAMME}/5" not in stranger.get(FOLDER, headers={"cookie": held}).text
+
+
+def test_whoever_proposed_is_told_that_another_approves_and_a_replaced_proposal_is_not_approved(
+    site: Site, chromium: Any
+) -> None:
+    with opened(chromium) as both, opened(chromium) as checker:
+        site.do(site.world.propose(7, seats=50, person="eka"))
+        sign_in(site, both, "eka")
+        assert "menunggu pemeriksa lain" in both.page.inner_text("main")
+        both.page.goto(f"{site.url}{FOLDER}/{PROGRAMME}/7")
+        assert "pemeriksa lain yang menyetujui" in both.page.inner_text("main")
+        assert both.page.locator("button:has-text('Setujui dan umumkan')").count() == 0
+
+        sign_in(site, checker, "budi")
+        assert "Diusulkan oleh eka" in checker.page.inner_text("main")
+        checker.page.goto(f"{site.url}{FOLDER}/{PROGRAMME}/7")
+        site.do(site.world.propose(7, seats=90, person="eka"))
+        checker.follow("button:has-text('Setujui dan umumkan')")
+        assert "sudah diganti sejak itu" in checker.page.inner_text(".errors")
+        assert site.do(site.world.state(7)) == "proposed"
+        checker.follow("button:has-text('Setujui dan umumkan')")
+        assert site.do(site.world.state(7)) == "announced"

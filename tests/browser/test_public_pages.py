@@ -21,8 +21,11 @@ def test_every_page_is_whole(published: Site, window: Window) -> None:
         "waves": "/",
         "wave": WAVE,
         "winners": f"{WAVE}/terpilih",
+        "appeal-unasked": f"{WAVE}/banding",
+        "seats-none": f"{WAVE}/kursi",
         "check": "/periksa",
         "verifier": "/periksa/pemeriksa.html",
+        "secret": f"/periksa/rahasia.html#{PROGRAMME}/1",
         "sign-in": "/petugas",
     }.items():
         window.page.goto(published.url + path)
@@ -67,10 +70,7 @@ def test_a_number_is_found_by_keyboard_alone(published: Site, chromium: Any) -> 
         window.page.goto(published.url + WAVE)
         window.page.keyboard.press("Tab")
         assert window.page.evaluate("document.activeElement.className") == "skip"
-        for _ in range(20):
-            if window.page.evaluate("document.activeElement.id") == "nomor":
-                break
-            window.page.keyboard.press("Tab")
+        window.tab_to("e.id === 'nomor'")
         outline = window.page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
         assert outline == "3px"
         window.page.keyboard.type(f" {winner[:16].upper()}-{winner[16:]}")
@@ -145,7 +145,7 @@ def test_the_policy_holds_and_nothing_is_a_script(published: Site, chromium: Any
         assert "Content Security Policy" in window.complaints[0]
 
 
-@pytest.mark.parametrize("path", ["/", WAVE, f"{WAVE}/terpilih", "/periksa"])
+@pytest.mark.parametrize("path", ["/", WAVE, f"{WAVE}/terpilih", f"{WAVE}/banding", f"{WAVE}/kursi", "/periksa"])
 def test_pages_are_light(published: Site, path: str) -> None:
     with httpx.Client(base_url=published.url) as client:
         page = _weight(client, path)

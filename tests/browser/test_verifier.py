@@ -16,7 +16,8 @@ from tests.unit.selection_bundles import SIGNER, close, make, people
 
 pytestmark = pytest.mark.browser
 
-FILE = Path(__file__).parents[2] / "services/selection/pages/verify.html"
+PAGES = Path(__file__).parents[2] / "services/selection/pages"
+FILE = PAGES / "verify.html"
 VECTORS = Path(__file__).parents[2] / "docs/vectors"
 VALUES = make(people(120))
 
@@ -38,8 +39,9 @@ def judged(window: Window, data: bytes, expected: str = "") -> tuple[str, list[s
     return page.get_attribute("#verdict", "class"), page.locator("#checks .diff > span[lang=id]").all_inner_texts()
 
 
-def test_its_policy_names_its_own_script_and_style() -> None:
-    text = FILE.read_text()
+@pytest.mark.parametrize("name", ["verify.html", "secret.html"])
+def test_its_policy_names_its_own_script_and_style(name: str) -> None:
+    text = (PAGES / name).read_text()
     for element in ("script", "style"):
         (inside,) = re.findall(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)
         told = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()

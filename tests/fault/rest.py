@@ -20,12 +20,12 @@ the statement of that day. In between the bank has the money back and the ledger
 
 async def come_to_rest(load: Load) -> list[str]:
     """Heal, draw what is open, pay what is due, and wait for the rails. What does not move within a minute is told."""
-    if stuck := await _settle(load, "after the last blow"):
+    if stuck := await settle(load, "after the last blow"):
         return stuck
     return [*await _draw(load), *await _pay(load)]
 
 
-async def _settle(load: Load, when: str) -> list[str]:
+async def settle(load: Load, when: str) -> list[str]:
     try:
         async with asyncio.timeout(STUCK_SECONDS):
             await load.town.world.settle()
@@ -43,7 +43,7 @@ async def _settle(load: Load, when: str) -> list[str]:
 
 async def _step(load: Load, by: timedelta, when: str) -> list[str]:
     load.town.move(by)
-    return await _settle(load, when)
+    return await settle(load, when)
 
 
 async def _draw(load: Load) -> list[str]:

@@ -50,13 +50,13 @@ async def run(options: Options) -> dict[str, Any]:
     began = time.monotonic()
     strikes = options.strikes if options.strikes is not None else schedule.make(options.seed, options.kills)
     stage = Stage(options.var, parts=parts_for({strike.group for strike in strikes}))
-    await asyncio.to_thread(_fresh, stage, options.var)
+    await asyncio.to_thread(fresh, stage, options.var)
     schedule.write(options.var / "schedule.json", options.seed, strikes)
     try:
         options.show("Starting servers, simulators and services")
         await asyncio.to_thread(stage.begin, BEFORE, options.seed)
         async with Client(PATIENCE_SECONDS) as client:
-            town = _town(stage, client, options)
+            town = town_of(stage, client, options)
             told = await _strike_and_ask(options, stage, town, strikes, began)
         summary.write(options.var / "summary.json", told)
         return told
@@ -73,13 +73,13 @@ def first(error: BaseException) -> BaseException:
     return first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _fresh(stage: Stage, var: Path) -> None:
+def fresh(stage: Stage, var: Path) -> None:
     stage.down()
     shutil.rmtree(var, ignore_errors=True)
     var.mkdir(parents=True)
 
 
-def _town(stage: Stage, client: Client, options: Options) -> Town:
+def town_of(stage: Stage, client: Client, options: Options) -> Town:
     clock, facts = FileClock(stage.layout.clock), stage.facts().told
     return Town(
         World(

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,10 +12,20 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from libs.events.refusal import Refused
-from services.selection import bundle, ceremony
+from services.selection import bundle, ceremony, verify_draw
 from services.selection.domain.ceremony import LAST_WORD, Official, secret_commitment, signed_bytes
 from tests.conftest import MakeDatabase
-from tests.integration.selection_world import CLOSES, DRAWS, OPENS, PROGRAMME, World, closed, crowd, open_world
+from tests.integration.selection_world import (
+    CLOSES,
+    DRAWS,
+    OPENS,
+    PROGRAMME,
+    World,
+    bundle_file,
+    closed,
+    crowd,
+    open_world,
+)
 from tests.reference import draw_by_the_letter as letter
 
 SECRETS = {person: sha256(person.encode()).digest() for person in ("ani", "budi", "citra")}
@@ -54,7 +65,9 @@ async def until_committed(world: World, *people: str) -> None:
     assert await world.state() == "committed"
 
 
-async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(world: World) -> None:
+async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     await until_committed(world, *SECRETS)
     view = await world.view()
     randomness = json.loads(view["commitment"])["randomness"]
@@ -89,8 +102,20 @@ async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(w
         for office, committed in randomness["officials"]
     ]
     assert view["seed"] == letter.ceremony_seed(view["root"], view["randomness"], told)
-    header = bundle.header(view)
-    assert list(header)[-2:] == ["reveals", "reveals_signature"]
+    pages = [page async for page in bundle.write(world.database, world.machine.pools, view)]
+    file = bundle_file(tmp_path, b"".join(pages))
+    key = ["--key", world.machine.signer.public_key.hex()]
+    assert verify_draw.main([str(file), *key]) == 0
+    said = capsys.readouterr().out
+    assert "the list of reveals was closed and signed" in said
+    assert "Manpower did not reveal their secret" in said
+    # The silent one can not be left out, nor somebody else's secret be put in afterwards.
+    for old, new in ((b'\\"Manpower\\",null', b'\\"Manpower\\",0'), (SECRETS["ani"].hex().encode(), b"11" * 32)):
+        assert file.read_bytes().count(old) == 1
+        file.write_bytes(b"".join(pages).replace(old, new))
+        assert verify_draw.main([str(file), *key]) == 1
+        assert "the list of reveals is not the signed one" in capsys.readouterr().out
+        file.write_bytes(b"".join(pages))
 
 
 async def test_a_list_that_was_not_closed_in_time_stops_the_draw(world: World) -> None:

@@ -9,9 +9,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.selection import bundle, verify_draw
+from services.selection import bundle, publishing, result_events, verify_draw
 from services.selection.domain import merkle
-from services.selection.draws import PoolChanged, draw_one
+from services.selection.draw_work import PoolChanged
+from services.selection.draws import draw_one
 from services.selection.publishing import publish_some
 from services.selection.views import citizen_draw
 from tests.conftest import MakeDatabase
@@ -99,6 +100,35 @@ async def test_publication_in_pages_resumes_where_it_was(world: World) -> None:
     assert await world.state() == "published"
     told = [event["data"]["application_id"] for event in await world.said("selected-in-batch", "not-selected")]
     assert sorted(told) == sorted(person.application_id for person in people)
+
+
+async def test_a_page_that_breaks_off_tells_nothing_and_is_told_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of a page go into one transaction: the second part fails after the first was sent to the database."""
+    people = crowd(50)
+    await world.until_committed(people)
+    world.clock.at = DRAWS
+    assert await draw_one(world.machine, world.database, DRAWS) == 1
+    monkeypatch.setattr(publishing, "RESULTS_PER_PART", 7)
+    assert await publish_some(world.machine, world.database, DRAWS, page_rows=20) == 20
+    honest, calls = result_events.outbox_rows, list[int]()
+
+    def breaking(rows: Any, telling: Any) -> Any:
+        calls.append(len(rows))
+        if len(calls) == 2:
+            raise OSError("the process has no memory left")
+        return honest(rows, telling)
+
+    monkeypatch.setattr(result_events, "outbox_rows", breaking)
+    with pytest.raises(OSError, match="no memory"):
+        await publish_some(world.machine, world.database, DRAWS, page_rows=20)
+    assert len(await world.said("selected-in-batch", "not-selected")) == 20
+    assert await publish_some(world.machine, world.database, DRAWS, page_rows=20) == 20
+    assert await publish_some(world.machine, world.database, DRAWS, page_rows=20) == 11
+    told = [event["data"]["application_id"] for event in await world.said("selected-in-batch", "not-selected")]
+    assert sorted(told) == sorted(person.application_id for person in people)
+    assert calls == [7, 7, 7, 7, 6, 7, 3]
 
 
 async def test_an_empty_wave_is_drawn_and_published_too(world: World) -> None:

@@ -1,45 +1,27 @@
-"""The draw over columns is the draw, and its tree is the tree: whatever the pool, the quotas and the seed."""
+"""The draw over columns is the draw by the letter of its page: whatever the pool, the quotas and the seed."""
 
 import hashlib
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-np = pytest.importorskip("numpy", reason="numpy is not installed: the draw over columns is not tested")
-pytest.importorskip("datafusion", reason="datafusion is not installed: the draw over columns is not tested")
-
-from services.selection.domain import bulk_draw, bulk_merkle, bulk_sha256, merkle  # noqa: E402
-from services.selection.domain.draw import draw  # noqa: E402
-from services.selection.domain.pool import Pool, leaf_hashes  # noqa: E402
-from services.selection.domain.quotas import TIERS, Stratum  # noqa: E402
-from tests.unit.draw_pools import crowd  # noqa: E402
-
-AREAS = 100
-
-
-def cell(stratum: Stratum) -> int:
-    return 2 * int(stratum.province) + TIERS.index(stratum.tier)
-
-
-def columns(pool: Pool) -> bulk_draw.PoolColumns:
-    return bulk_draw.PoolColumns(
-        ids=np.frombuffer(b"".join(pool.ids), np.uint8).reshape(-1, 16),
-        cells=np.array([cell(stratum) for stratum in pool.strata], np.uint16),
-        groups=np.array(pool.groups, np.uint32),
-        places=np.array(pool.places, np.uint8),
-    )
+from services.selection.domain import bulk_draw, bulk_pool, bulk_sha256
+from services.selection.domain.pool import Rules
+from services.selection.domain.quotas import TIERS, Stratum
+from tests.reference import draw_by_the_letter as letter
+from tests.unit.draw_pools import crowd, entries_of
+from tests.unit.listed_draw import Application, Pool, draw, freeze, leaf_hashes, levels_of, root_of
 
 
 def agree(pool: Pool, quotas: dict[Stratum, int], seed: bytes) -> None:
-    seats = np.zeros(2 * AREAS, np.int64)
-    for stratum, count in quotas.items():
-        seats[cell(stratum)] = count
-    plain, bulk = draw(pool, quotas, seed), bulk_draw.draw_columns(columns(pool), seats, seed)
-    assert [row.tobytes() for row in bulk.tickets] == list(plain.tickets)
-    assert [rank or None for rank in bulk.ranks.tolist()] == list(plain.ranks)
-    assert bulk.seats.tolist() == [cell(seat) if seat else -1 for seat in plain.seats]
+    ours, theirs = (
+        draw(pool, quotas, seed),
+        letter.draw(entries_of(pool), {(each.province, each.tier): seats for each, seats in quotas.items()}, seed),
+    )
+    assert [tuple(each) for each in theirs] == list(zip(ours.tickets, ours.ranks, ours.seats, strict=True))
 
 
 strata = st.builds(Stratum, st.sampled_from(["11", "31", "91"]), st.sampled_from(TIERS))
@@ -62,18 +44,47 @@ def test_the_draw_over_columns_is_the_draw(pool: Pool, quotas: dict[Stratum, int
     agree(pool, quotas, seed)
 
 
-def test_so_it_is_at_a_hundred_thousand() -> None:
-    pool, quotas = crowd(100_000)
-    agree(pool, quotas, hashlib.sha256(b"seed").digest())
-
-
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 1_000, 70_001])
 def test_the_tree_over_columns_is_the_tree(count: int) -> None:
     pool, _ = crowd(count)
     salts = random.Random(3).randbytes(16 * len(pool))
-    leaves = bulk_merkle.leaf_hashes(columns(pool), np.frombuffer(salts, np.uint8).reshape(-1, 16))
-    assert leaves.tobytes() == leaf_hashes(pool, salts)
-    assert [level.tobytes() for level in bulk_merkle.levels_of(leaves)] == merkle.levels_of(leaves.tobytes())
+    leaves = leaf_hashes(pool, salts)
+    theirs = [letter.leaf_hash(salts[16 * at :][:16], entry) for at, entry in enumerate(entries_of(pool))]
+    assert leaves == b"".join(theirs)
+    assert root_of(levels_of(leaves)) == letter.tree_hash(theirs)
+
+
+marked = st.builds(
+    Application,
+    application_id=st.binary(min_size=16, max_size=16).filter(any),
+    household_id=st.sampled_from(
+        [bytes(8 * half) + bytes([at]) * (16 - 8 * half) for at in range(9) for half in (0, 1)]
+    ),
+    stratum=st.builds(Stratum, st.sampled_from(["11", "31"]), st.sampled_from(TIERS)),
+    exclusions=st.lists(st.sampled_from(["blacklist", "other-aid", "unknown"]), max_size=3),
+    member=st.booleans(),
+    household_members=st.integers(0, 3),
+)
+
+
+@given(st.lists(marked, max_size=60, unique_by=lambda each: each.application_id), st.booleans())
+@settings(deadline=None)
+def test_filters_and_household_numbers_are_those_of_the_page(crowd: list[Application], other_aid: bool) -> None:
+    people = sorted(crowd, key=lambda each: each.application_id)
+    frozen = freeze(people, Rules(other_aid, 2))
+    excluded, numbers, pool = list[tuple[bytes, str]](), dict[bytes, int](), []
+    for each in people:
+        reasons = [reason for reason in ("blacklist", "other-aid") if reason in each.exclusions]
+        reasons = [reason for reason in reasons if reason == "blacklist" or not other_aid]
+        if reasons or each.member:
+            excluded.append((each.application_id, [*reasons, "already-member"][0]))
+            continue
+        group = numbers.setdefault(each.household_id, len(numbers))
+        pool.append((each.application_id, each.stratum, group, max(0, 2 - each.household_members)))
+    assert frozen.excluded == excluded
+    found = frozen.pool
+    assert list(zip(found.ids, found.strata, found.groups, found.places, strict=True)) == pool
+    assert frozen.counts == {reason: sum(r == reason for _, r in excluded) for reason in bulk_pool.REASONS}
 
 
 def test_tickets_that_begin_alike_go_by_all_their_bytes_and_then_by_their_leaf() -> None:

@@ -2,9 +2,9 @@
 
 import random
 
-from services.selection.domain.pool import Pool
 from services.selection.domain.quotas import TIERS, Stratum
 from tests.reference.draw_by_the_letter import Entry
+from tests.unit.listed_draw import Pool
 
 PROVINCES = [f"{number}" for number in range(11, 49)]
 

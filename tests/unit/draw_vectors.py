@@ -8,6 +8,7 @@ from services.selection.domain import merkle
 from services.selection.domain.pool import entry_bytes
 from services.selection.domain.quotas import Stratum
 from services.selection.domain.tickets import tickets_of
+from tests.unit.listed_draw import levels_of
 from tests.unit.selection_bundles import close, make, officials, people
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "vectors"
@@ -20,7 +21,7 @@ def steps(values: list[Any]) -> dict[str, Any]:
     header, lines = values[0], [value for value in values[1:] if value[0] == "e"]
     entries = [entry_bytes(bytes.fromhex(e[2]), Stratum(e[3], e[4]), e[5], e[6]) for e in lines]
     leaves = [merkle.leaf_hash(bytes.fromhex(line[7]) + entry) for line, entry in zip(lines, entries, strict=True)]
-    levels = merkle.levels_of(b"".join(leaves))
+    levels = levels_of(b"".join(leaves))
     tickets = tickets_of(bytes.fromhex(header["seed"]), [bytes.fromhex(line[2]) for line in lines])
     return {
         "entries": [entry.hex() for entry in entries],

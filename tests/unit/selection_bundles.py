@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.simulators.beacon import chain_info, secret_key, sign
 from services.selection.bundle import header, lines
-from services.selection.domain import ceremony, merkle
+from services.selection.domain import ceremony
 from services.selection.domain.beacon import Chain, announced_round
 from services.selection.domain.ceremony import Ceremony, Official
 from services.selection.domain.commitment import Commitment
-from services.selection.domain.draw import draw
-from services.selection.domain.pool import SALT_BYTES, Application, Rules, freeze, intake_digest, leaf_hashes
+from services.selection.domain.pool import SALT_BYTES, Rules
 from services.selection.domain.quotas import Stratum, Tier
 from services.selection.domain.tickets import seed_of
 from services.selection.signing import Signer
+from tests.unit.listed_draw import Application, draw, freeze, intake_digest, leaf_hashes, levels_of, root_of
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(b"k" * 32))
 INFO = chain_info("test")
@@ -66,11 +66,11 @@ def make(
     frozen = freeze(applications, Rules(other_aid=False, household_cap=2))
     entries = frozen.pool
     salts = random.Random(2).randbytes(SALT_BYTES * len(entries))
-    root = merkle.root_of(merkle.levels_of(leaf_hashes(entries, salts)))
+    root = root_of(levels_of(leaf_hashes(entries, salts)))
     promise = Commitment(
         programme="prakerja-2020", wave=1, intake_count=len(applications),
         intake_digest=intake_digest([each.application_id for each in applications]),
-        excluded=frozen.excluded_counts(), pool_count=len(entries), root=root, quotas=quotas, household_cap=2,
+        excluded=frozen.counts, pool_count=len(entries), root=root, quotas=quotas, household_cap=2,
         chain=CHAIN, beacon_round=ROUND, draws_at=DRAWS, committed_at=COMMITTED, signing_key=SIGNER.public_key,
         ceremony=planned,
     )  # fmt: skip

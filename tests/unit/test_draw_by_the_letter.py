@@ -6,12 +6,10 @@ from collections import Counter
 
 import pytest
 
-from services.selection.domain import merkle
-from services.selection.domain.draw import draw
-from services.selection.domain.pool import leaf_hashes
 from services.selection.domain.tickets import seed_of
 from tests.reference import draw_by_the_letter as letter
 from tests.unit.draw_pools import crowd, entries_of
+from tests.unit.listed_draw import draw, leaf_hashes, levels_of, root_of
 
 RANDOMNESS = hashlib.sha256(b"randomness").digest()
 
@@ -21,7 +19,7 @@ def test_two_programs_by_one_page_agree_on_every_byte(count: int) -> None:
     pool, quotas = crowd(count)
     salts = random.Random(2).randbytes(16 * len(pool))
     entries = entries_of(pool)
-    root = merkle.root_of(merkle.levels_of(leaf_hashes(pool, salts)))
+    root = root_of(levels_of(leaf_hashes(pool, salts)))
     leaves = [letter.leaf_hash(salts[16 * at : 16 * at + 16], entry) for at, entry in enumerate(entries)]
     assert root == letter.tree_hash(leaves)
     seed = seed_of(root, RANDOMNESS)

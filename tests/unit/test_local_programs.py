@@ -16,6 +16,7 @@ from deploy.local.ports import Ports
 from deploy.local.programs import Place
 from deploy.local.supervision import Program
 from deploy.local.vault import STAFF, Vault
+from deploy.simulators import beacon
 from libs.events.topics import TOPICS
 
 
@@ -30,7 +31,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.mark.parametrize("service", programs.SERVICES)
 def test_a_service_starts_with_what_it_is_told(place: Place, service: str) -> None:
-    (program, *_) = programs.services(place, [service], apart=False)
+    (program, *_) = programs.services(place, [service])
     settings = importlib.import_module(f"services.{service}.settings").Settings
     told = settings(_env_file=program.environment["GELOMBANG_SETTINGS"])
     assert told.database_url.get_secret_value() == place.databases[service].app_url
@@ -39,9 +40,20 @@ def test_a_service_starts_with_what_it_is_told(place: Place, service: str) -> No
     assert all(path.exists() for path in files)
 
 
+def test_selection_takes_no_other_beacon_than_the_simulator_of_this_stack(place: Place) -> None:
+    """Whatever answers at the beacon's address: with another seed it would be another chain."""
+    for seed in ("1", "2"):
+        (program,) = programs.services(replace(place, seed=seed), ["selection"])
+        told = importlib.import_module("services.selection.settings").Settings(
+            _env_file=program.environment["GELOMBANG_SETTINGS"]
+        )
+        info = beacon.chain_info(seed)
+        assert (told.beacon_chain.chain_hash, told.beacon_chain.public_key) == (info["hash"], info["public_key"])
+
+
 def test_no_service_is_told_a_secret_of_another_or_of_the_administrator(place: Place) -> None:
     texts = {}
-    for program in programs.services(place, programs.SERVICES, apart=False):
+    for program in programs.services(place, programs.SERVICES):
         texts[program.name] = Path(program.environment["GELOMBANG_SETTINGS"]).read_text()
     for service in programs.SERVICES:
         elsewhere = [text for name, text in texts.items() if name not in (service, f"{service}-windows")]
@@ -64,10 +76,10 @@ def test_settings_are_read_back_as_they_were_meant(place: Place) -> None:
 
 
 def test_a_program_changes_exactly_when_its_settings_do(place: Place) -> None:
-    first, again = (programs.services(place, ["finance"], apart=False)[0] for _ in range(2))
+    first, again = (programs.services(place, ["finance"])[0] for _ in range(2))
     moved = replace(place, clock="/var/run/clock.json")
     assert first == again
-    assert programs.services(moved, ["finance"], apart=False)[0] != first
+    assert programs.services(moved, ["finance"])[0] != first
 
 
 def test_apart_means_one_process_per_role(place: Place) -> None:
@@ -75,6 +87,19 @@ def test_apart_means_one_process_per_role(place: Place) -> None:
     assert [program.command[2:] for program in apart] == [
         ("services.training", role) for role in ("api", "worker", "relay", "jobs")
     ]
+
+
+def test_a_doubled_api_has_two_processes_at_one_port(place: Place) -> None:
+    both = programs.services(place, ["registration", "training"], doubled=["registration"])
+    assert [program.command[2:] for program in both] == [
+        ("services.registration",),
+        ("services.registration", "api"),
+        ("services.training",),
+    ]
+    settings = importlib.import_module("services.registration.settings").Settings
+    told = [settings(_env_file=program.environment["GELOMBANG_SETTINGS"]) for program in both[:2]]
+    assert told[0].http_port == told[1].http_port
+    assert all(one.http_port_shared for one in told)
 
 
 def test_a_percent_sign_survives_the_process_managers_configuration(tmp_path: Path) -> None:
@@ -128,6 +153,6 @@ def test_topics_are_kept_as_the_page_says(name: str) -> None:
 
 def test_what_is_wished_for_one_service_is_told_to_it_alone(place: Place) -> None:
     wished = replace(place, extra={"registration": {"CITIZEN_TOKEN_DAYS": "400"}})
-    for program in programs.services(wished, programs.SERVICES, apart=False):
+    for program in programs.services(wished, programs.SERVICES):
         told = dotenv_values(program.environment["GELOMBANG_SETTINGS"])
         assert told.get("GELOMBANG_CITIZEN_TOKEN_DAYS") == ("400" if program.name == "registration" else None)

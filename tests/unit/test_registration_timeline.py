@@ -1,5 +1,6 @@
 """Every event about a citizen is told in plain words, with the next step, the deadline and the reason."""
 
+import json
 from datetime import datetime
 
 import pytest
@@ -18,7 +19,8 @@ from libs.events.contracts import (
 )
 from libs.events.topics import read_by, written_by
 from services.registration.domain import words
-from services.registration.domain.timeline import KEPT, TELLERS, Told, drawn, entry_of, own_step, tell
+from services.registration.domain.steps import Steps, steps_of
+from services.registration.domain.timeline import KEPT, TELLERS, Entry, Told, drawn, entry_of, own_step, tell
 from services.registration.main import MOVED, reactions_of
 from services.registration.store import Store
 from services.registration.store_waves import WaveStore
@@ -149,6 +151,20 @@ def test_every_event_about_a_citizen_is_kept_told_and_reacted_to() -> None:
 def test_what_is_kept_exists_and_is_not_personal() -> None:
     for name, fields in KEPT.items():
         assert set(fields) <= set(catalogue()[name].model_fields)
+
+
+def test_many_events_become_the_steps_that_each_becomes() -> None:
+    for events in (
+        [selected(), selected().model_copy(update={"appeal_id": "e" * 32})],
+        [
+            payment(IncentivePaid, "incentive-1"),
+            payment(IncentivePaid, "survey-1").model_copy(update={"amount_rupiah": 2**60}),
+        ],
+    ):
+        steps = steps_of(events)
+        told = zip(steps.citizens, steps.entries, steps.at, steps.whats, json.loads(steps.data), strict=True)
+        assert [Entry(*step) for step in told] == [entry_of(event) for event in events]
+    assert steps_of([]) == Steps((), (), (), (), "[]")
 
 
 def test_every_sentence_can_be_told() -> None:

@@ -3,21 +3,14 @@
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from services.selection.domain import merkle
-from services.selection.domain.draw import draw
-from services.selection.domain.pool import (
-    Application,
-    Pool,
-    Rules,
-    entry_bytes,
-    freeze,
-    intake_digest,
-    leaf_hashes,
-)
+from services.selection.domain import bulk_draw, merkle
+from services.selection.domain.pool import Rules, entry_bytes
 from services.selection.domain.quotas import Stratum, Tier
 from services.selection.domain.tickets import seed_of, tickets_of
+from tests.unit.listed_draw import Application, Pool, draw, freeze, intake_digest, leaf_hashes, levels_of, root_of
 
 RULES = Rules(other_aid=False, household_cap=2)
 PRIORITY, PUBLIC = Stratum("31", "priority"), Stratum("31", "public")
@@ -47,7 +40,7 @@ def test_the_filters_apply_in_their_order_and_give_one_reason() -> None:
     everything = entry(1, "other-aid", "blacklist", member=True)
     frozen = freeze([everything, entry(2, "other-aid", member=True), entry(3, member=True), entry(4)], RULES)
     assert [reason for _, reason in frozen.excluded] == ["blacklist", "other-aid", "already-member"]
-    assert frozen.excluded_counts() == {"blacklist": 1, "other-aid": 1, "already-member": 1}
+    assert frozen.counts == {"blacklist": 1, "other-aid": 1, "already-member": 1}
     assert list(frozen.pool.ids) == [(4).to_bytes(16, "big")]
 
 
@@ -115,7 +108,7 @@ def test_seats_nobody_of_the_province_can_fill_go_to_the_lowest_tickets_of_the_c
 
 
 def test_equal_tickets_go_by_the_lower_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.selection.domain.draw.tickets_of", lambda seed, ids: [b"same"] * len(ids))
+    monkeypatch.setattr(bulk_draw, "tickets_of", lambda seed, ids: np.ones((len(ids), 32), np.uint8))
     outcome = draw(pool(*[PUBLIC] * 5), {PUBLIC: 2}, SEED)
     assert [seat is not None for seat in outcome.seats] == [True, True, False, False, False]
 
@@ -131,11 +124,11 @@ def test_the_tree_is_the_tree_of_rfc_9162(size: int) -> None:
         split = 1 << (len(part) - 1).bit_length() - 1
         return sha256(b"\x01" + recursive(part[:split]) + recursive(part[split:])).digest()
 
-    assert merkle.root_of(merkle.levels_of(b"".join(leaves))) == recursive(leaves)
+    assert root_of(levels_of(b"".join(leaves))) == recursive(leaves)
 
 
 def test_a_tree_of_nothing_has_the_hash_of_nothing() -> None:
-    assert merkle.root_of(merkle.levels_of(b"")) == sha256(b"").digest()
+    assert root_of(levels_of(b"")) == sha256(b"").digest()
 
 
 def test_the_vectors_of_the_specification() -> None:
@@ -148,8 +141,8 @@ def test_the_vectors_of_the_specification() -> None:
         ids, [Stratum("31" if at < 3 else "11", tiers[at]) for at in range(5)], [0, 1, 0, 2, 0], [2, 1, 2, 2, 2]
     )
     salts = b"".join(sha256(f"salt {at}".encode()).digest()[:16] for at in range(5))
-    levels = merkle.levels_of(leaf_hashes(entries, salts))
-    root = merkle.root_of(levels)
+    levels = levels_of(leaf_hashes(entries, salts))
+    root = root_of(levels)
     seed = seed_of(root, sha256(b"randomness").digest())
     quotas = {Stratum("11", "priority"): 1, Stratum("31", "priority"): 1, Stratum("31", "public"): 1}
     outcome = draw(entries, quotas, seed)

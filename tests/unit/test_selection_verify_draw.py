@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,11 @@ FORGERIES: list[tuple[str, Callable[[Values], Any]]] = [
     ("the pool does not have the root", lambda v: entry(v, 3).__setitem__(7, "00" * 16)),
     ("the pool does not have the root", lambda v: entry(v, 3).__setitem__(3, "32")),
     ("an entry is missing or doubled", lambda v: v.pop(5)),
-    ("is doubled or out of order", lambda v: v.insert(5, copy.deepcopy(v[5]))),
+    ("an entry is missing or doubled", lambda v: v.insert(5, copy.deepcopy(v[5]))),
     ("has household group", lambda v: entry(v, 3).__setitem__(5, 99)),
     ("places; its household has", lambda v: entry(v, 3).__setitem__(6, 7)),
     ("are not those of the closed intake", lambda v: v.pop(first(v, "x"))),
-    ("an application is there twice", lambda v: v[first(v, "x")].__setitem__(1, entry(v, 0)[2])),
+    ("is there twice, or out of order", lambda v: v[first(v, "x")].__setitem__(1, entry(v, 0)[2])),
     ("another round was used", lambda v: v[0]["randomness"].update(round=1)),
     (
         "another one was announced",
@@ -92,8 +93,16 @@ FORGERIES: list[tuple[str, Callable[[Values], Any]]] = [
     ("is published as a winner but did not win", lambda v: v[first(v, "w")].__setitem__(1, 1_000)),
     ("among the winners twice", lambda v: v.append(v[-1])),
     ("rank and seat should be", lambda v: v[first(v, "w")].__setitem__(2, 99)),
-    ("the header has another number", lambda v: v[0].update(winners=3)),
+    ("its header says 3", lambda v: v[0].update(winners=3)),
     ("is no entry, no excluded application", lambda v: v.append(["z"])),
+    ("is no entry, no excluded application", lambda v: v.append(v[1])),
+    ("is no entry, no excluded application", lambda v: v[4].__setitem__(1, 3.0)),
+    ("is no entry, no excluded application", lambda v: v[4].__setitem__(6, 256)),
+    ("is no entry, no excluded application", lambda v: v[4].__setitem__(7, v[4][7].upper())),
+    ("is there twice, or out of order", lambda v: v[1].__setitem__(2, v[2][2])),
+    ("is there twice, or out of order", lambda v: v.insert(first(v, "x"), v[first(v, "x") + 1])),
+    ("the header, or the commitment in it", lambda v: v[0].update(more=1)),
+    ("of them excluded", lambda v: promise(v, lambda c: c["excluded"].update(blacklist=0))),
     ("a value is missing or has the wrong form", lambda v: v[0].pop("seed")),
 ]
 
@@ -135,10 +144,20 @@ def test_a_file_that_was_cut_off_is_found(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("no_bls")
-def test_one_changed_byte_anywhere_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = close(HONEST)
-    for at in range(0, len(data), 97):
-        changed = bytearray(data)
-        changed[at] ^= 1
-        code, said = verdict(tmp_path, bytes(changed), capsys)
-        assert (code, "DIFF" in said) == (1, True), f"byte {at}"
+@pytest.mark.parametrize("kind", ["e", "x", "w", "end"])
+def test_any_changed_byte_of_a_line_is_named(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte of one line of each kind, its line end too. (A seeded sample of all bytes: test_draw_vectors.)"""
+    monkeypatch.setattr(verify_draw, "ed25519_verify", cache(verify_draw.ed25519_verify))
+    data = close(HONEST).splitlines(keepends=True)
+    number = next(at for at, line in enumerate(data) if line[2:].startswith(kind.encode()))
+    named = [f"line {number + 1}{end}" for end in " :)"]
+    named += ["does not have the root", "out of order", "of the closed intake", "household"]
+    named += ["should have won", "did not win", "rank and seat"]
+    for at in range(len(data[number])):
+        line = bytearray(data[number])
+        line[at] ^= 1
+        code, said = verdict(tmp_path, b"".join((*data[:number], line, *data[number + 1 :])), capsys)
+        assert code == 1, f"byte {at} of line {number + 1}"
+        assert any(each in said for each in named), f"byte {at} of line {number + 1}: {said}"

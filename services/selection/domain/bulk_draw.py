@@ -1,10 +1,18 @@
 """The draw of docs/draw.md, sections 7 and 8, over columns: ten million applications in seconds, integers only.
 
-Every step is that of `domain.draw`, which says it in fewer words; a test holds the two against each other and both
-against a third program written by the letter of the specification. Order never rests on how a library sorts equals:
-every sort here is of keys that differ.
+A test holds it to another program, written by the letter of the specification. Order never rests on how a library
+sorts equals: every sort here is of keys that differ.
+
+1. In ascending ticket order each application stays while its household has places; the others leave: household-cap.
+2. Each stratum's seats go to its lowest tickets. Nobody competes in two strata: who loses here can only be reached by
+   the spill-over.
+3. A province's unfilled seats of one tier go to the lowest remaining tickets of the other tier of that province.
+4. All seats still unfilled go to the lowest remaining tickets of the whole country.
+
+So the winners of a stratum are always its lowest tickets, and one cut-off per stratum tells them apart.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -43,6 +51,37 @@ class OutcomeColumns:
     """The place within the own cell, from 1; 0: the household had no place left."""
     seats: NDArray[np.int16]
     """The cell whose seat was won; NO_SEAT where none was."""
+
+    @property
+    def winners(self) -> int:
+        return int((self.seats != NO_SEAT).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What became of one stratum. `cutoff` is the highest winning ticket of its applicants; None where nobody won."""
+
+    cell: int
+    seats: int
+    applicants: int
+    winners: int
+    cutoff: bytes | None
+
+
+def results_of(pool: PoolColumns, outcome: OutcomeColumns, quotas: Mapping[int, int]) -> list[CellResult]:
+    """The result of every cell that has a quota or somebody who stayed, ascending."""
+    won = outcome.seats != NO_SEAT
+    count = 1 + max([-1, *quotas, *([int(pool.cells.max())] if len(pool) else [])])
+    stayed = np.bincount(pool.cells[outcome.ranks > 0], minlength=count)
+    winners = np.bincount(pool.cells[won], minlength=count)
+    # The winners of a stratum are its lowest ranks, so the last of them has the rank of their number.
+    last = np.flatnonzero(won & (outcome.ranks == winners[pool.cells]))
+    cutoffs = {int(cell): outcome.tickets[leaf].tobytes() for cell, leaf in zip(pool.cells[last], last, strict=True)}
+    return [
+        CellResult(cell, quotas.get(cell, 0), int(stayed[cell]), int(winners[cell]), cutoffs.get(cell))
+        for cell in range(count)
+        if cell in quotas or stayed[cell]
+    ]
 
 
 def draw_columns(pool: PoolColumns, quotas: NDArray[np.int64], seed: bytes) -> OutcomeColumns:

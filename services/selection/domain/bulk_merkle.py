@@ -1,4 +1,4 @@
-"""The leaves and the tree of docs/draw.md, sections 3 and 4, over columns. `domain.merkle` says the same in bytes."""
+"""The leaves and the tree of docs/draw.md, sections 3 and 4, over columns."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
 """A Merkle tree as RFC 9162, section 2.1 defines it: leaves and nodes are hashed apart, an odd node is never doubled.
 
-A level is the concatenation of its 32-byte hashes; level 0 holds the leaves. The last node of an odd level moves up
+Level 0 holds the leaves; `bulk_merkle` makes the levels. The last node of an odd level moves up
 unchanged, which gives exactly the tree of the RFC (the split at the largest power of two below the size).
 """
 
@@ -20,24 +20,6 @@ def leaf_hash(data: bytes) -> bytes:
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(NODE + left + right).digest()
-
-
-def levels_of(leaves: bytes) -> list[bytes]:
-    """Every level of the tree over concatenated leaf hashes, the leaves first and the root last."""
-    levels = [leaves]
-    while len(levels[-1]) > HASH_BYTES:
-        below = levels[-1]
-        size = len(below)
-        pairs = [sha256(NODE + below[at : at + 64]).digest() for at in range(0, size - 32, 64)]
-        if size // HASH_BYTES % 2:
-            pairs.append(below[-HASH_BYTES:])
-        levels.append(b"".join(pairs))
-    return levels
-
-
-def root_of(levels: Sequence[bytes]) -> bytes:
-    """The root; the hash of nothing where there is no leaf, as the RFC wants it."""
-    return levels[-1] or EMPTY
 
 
 def proof_positions(leaf: int, size: int) -> list[tuple[int, int]]:

@@ -1,0 +1,259 @@
+"""Poison at load: `python -m tests.fault.poison`, a part of `make chaos`.
+
+Clean and poisoned stretches of one topic are read in turns and compared. In a poisoned one every hundredth record is
+hostile, of eleven kinds: some the relay has numbered like any other, some a stranger has put on the topic. Each of
+them and everything later of its key must be parked with its reason, everything else applied. Then what can be repaired
+is repaired, the rest dropped, and `redrive` must give every remaining event one effect, in order. Last, nearly
+everything is poison: the worker has to stop, and to lose nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from random import Random
+from typing import Any, Final, cast
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+
+from libs.events import codec, parking
+from libs.events import kafka as clients
+from libs.events.consumer import NearlyAllPoison
+from libs.events.contracts import TrainingRated
+from libs.events.database import Transaction
+from libs.events.topics import TOPICS
+from tests.fault.path import TOPIC, Path, citizen_id, open_path, own_servers, rated
+
+CITIZENS, PIECE = 50_000, 10_000
+HOSTILE_SHARE: Final = 0.01
+ALL_POISON: Final = 600
+WAIT_SECONDS_MAX: Final = 600.0
+STOPPED_SECONDS_MAX: Final = 90.0
+TEN_MEGABYTES: Final = 10_000_000
+
+MENDED: Final = ("contradiction", "unknown-version")
+"""What a repair makes right: the state that contradicted, and the service that was too old."""
+SPOILT: Final = {
+    "contradiction": (b"", b""),  # nothing is wrong with the record itself
+    "unknown-version": (b"training-rated:1", b"training-rated:2"),
+    "unknown-type": (b'"type":"training-rated"', b'"type":"training-undone"'),
+    "bad-data": (b'"stars":5', b'"stars":"many"'),
+    "nul": (b"prakerja-2020", b"prakerja\\u0000"),
+    "wrong-key": (b'"citizen_id":"0', b'"citizen_id":"f'),
+}
+"""Events as the outbox of a broken producer would hold them: what was put in place of what."""
+STRANGE: Final = {
+    "bad-json": b'{"specversion":',
+    "empty": b"",
+    "not-a-cloud-event": b'{"hello":1}',
+    "wrong-source": codec.encode(rated(1, 1)).replace(b'"source":"training"', b'"source":"finance"'),
+    "too-large": b'{"x":"' + b"y" * 300_000 + b'"}',
+}
+"""Records of a stranger, which have no number: what a relay of ours sends is JSON with a number in front."""
+KINDS: Final = (*SPOILT, *STRANGE)
+
+
+class Poisoner:
+    """Says things, hostile ones among them. `hostile` keeps the kind by citizen: nobody meets two of them."""
+
+    def __init__(self, path: Path, seed: str) -> None:
+        self.path, self._luck = path, Random(f"poison {seed}")
+        self.hostile: dict[int, str] = {}
+        self.contradicting: dict[int, int] = {}
+        self.behind = self.numbered = 0
+        self.refusing = False
+        self._next = 0
+
+    async def stretch(self, events: int, *, poisoned: bool) -> None:
+        """So many events, citizen by citizen, sent and not yet read. Hostile records stand before their piece.
+
+        Clean stretches are about other citizens: nobody in them waits behind anything.
+        """
+        first = 0 if poisoned else CITIZENS
+        async with self.path.relaying():
+            for _ in range(0, events, PIECE):
+                citizens = [first + (self._next + place) % CITIZENS for place in range(PIECE)]
+                self._next += PIECE
+                victims = self._victims(citizens) if poisoned else {}
+                await self._intrude({who: kind for who, kind in victims.items() if kind in STRANGE})
+                await self._spoil({who: kind for who, kind in victims.items() if kind in SPOILT})
+                self.behind += sum(who in self.hostile for who in citizens)
+                self.numbered += len(citizens)
+                await self.path.say(citizens)
+                await self.path.sent()  # a stranger's record stands where it is meant to only behind all before it
+
+    @property
+    def healthy(self) -> int:
+        """How many events can have their effect before anything is repaired."""
+        return self.path.total - self.behind - sum(kind in MENDED for kind in self.hostile.values())
+
+    def _victims(self, citizens: Sequence[int]) -> dict[int, str]:
+        free = [who for who in citizens if who not in self.hostile]
+        chosen = self._luck.sample(free, min(len(free), int(len(citizens) * HOSTILE_SHARE)))
+        victims = {who: KINDS[(len(self.hostile) + place) % len(KINDS)] for place, who in enumerate(chosen)}
+        self.hostile |= victims
+        return victims
+
+    async def _spoil(self, victims: dict[int, str]) -> None:
+        """Hostile rows of the outbox; those that a repair makes right count as said."""
+        rows = []
+        for who, kind in victims.items():
+            turn, key = self.path.said[who] + 1, citizen_id(who)
+            if kind == "contradiction":
+                self.contradicting[who] = turn
+            value = codec.encode(rated(who, turn)).replace(*SPOILT[kind], 1)
+            rows.append((TOPIC, TOPICS[TOPIC].lane(key), key, value))
+        if rows:
+            async with self.path.source.transaction() as tx:
+                await tx.copy_records_to_table("outbox", records=rows, columns=("topic", "lane", "key", "value"))
+        self.numbered += len(rows)
+        self.path.said.update(who for who, kind in victims.items() if kind in MENDED)
+
+    async def _intrude(self, victims: dict[int, str]) -> None:
+        """Records that no relay has numbered, under keys of real citizens; and one that no topic takes."""
+        if not victims:
+            return
+        settings = clients.connection(self.path.settings)
+        async with AIOKafkaProducer(**settings, max_request_size=2 * TEN_MEGABYTES) as producer:
+            for who, kind in victims.items():
+                key = citizen_id(who)
+                lane = TOPICS[TOPIC].lane(key)
+                await producer.send_and_wait(TOPIC, STRANGE[kind], key=key.encode(), partition=lane)
+            with suppress(MessageSizeTooLargeError):
+                await producer.send_and_wait(TOPIC, b"y" * TEN_MEGABYTES, key=b"k", partition=0)
+                raise AssertionError("the topic takes a record of 10 MB")
+
+    async def on_rated(self, *, tx: Transaction, events: Sequence[TrainingRated]) -> None:
+        """Refuses, as production's reactions do, what can not be true together with what it knows."""
+        if self.refusing or any(self.contradicting.get(int(one.citizen_id, 16)) == one.wave for one in events):
+            raise codec.Poison("contradiction", "one of these contradicts what is known")
+        await self.path.on_rated(tx=tx, events=events)
+
+
+async def _read(poisoner: Poisoner) -> tuple[float, float]:
+    """Read what stands on the topic. Gives seconds of this process's processor, and of the clock since the first."""
+    path = poisoner.path
+    here, cpu = await path.applied(), time.process_time()
+    async with path.working(poisoner.on_rated):
+        await path.until_applied(here + 1, WAIT_SECONDS_MAX, 0.02)
+        began = time.monotonic()
+        await path.until_applied(poisoner.numbered, WAIT_SECONDS_MAX, 0.1)
+        seconds = time.monotonic() - began
+    return time.process_time() - cpu, seconds
+
+
+async def run(path: Path, seed: str, events: int, turns: int) -> dict[str, Any]:
+    """Everything of the module's description, one after the other."""
+    poisoner = Poisoner(path, seed)
+    spent: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    healthy: dict[bool, list[int]] = {False: [], True: []}
+    for poisoned in [False, True] * turns:
+        before = poisoner.healthy
+        await poisoner.stretch(events, poisoned=poisoned)
+        spent[poisoned].append(await _read(poisoner))
+        healthy[poisoned].append(poisoner.healthy - before)
+    parked = Counter([str(row["reason"]) for row in await parking.listed(path.reader, 1_000_000)])
+    expected = Counter(poisoner.hostile.values()) + Counter(behind=poisoner.behind)
+    mended = await _mend(poisoner)
+    return {
+        "seed": seed, "events": path.total, "hostile": len(poisoner.hostile), "parked": dict(parked),
+        "not_as_expected": {
+            kind: (parked[kind], expected[kind]) for kind in parked | expected if parked[kind] != expected[kind]
+        },
+        **mended, "nearly_all": await _nearly_all(poisoner), **await path.findings(),
+        "healthy_per_cpu_second": {
+            name: [round(count / cpu) for count, (cpu, _) in zip(healthy[poisoned], spent[poisoned], strict=True)]
+            for name, poisoned in (("clean", False), ("poisoned", True))
+        },
+        "ratio_by_cpu": _ratio(healthy, spent, 0), "ratio_by_clock": _ratio(healthy, spent, 1),
+    }  # fmt: skip
+
+
+def _ratio(healthy: dict[bool, list[int]], spent: dict[bool, list[tuple[float, float]]], which: int) -> float:
+    """How fast healthy events are applied among poison, by the rate without; the best turn of each."""
+    best = {
+        poisoned: max(count / one[which] for count, one in zip(healthy[poisoned], spent[poisoned], strict=True))
+        for poisoned in (False, True)
+    }
+    return round(best[True] / best[False], 3)
+
+
+async def _mend(poisoner: Poisoner) -> dict[str, Any]:
+    """Repair, redrive, drop what nothing can repair, redrive."""
+    path, reactions = poisoner.path, cast(Any, {TrainingRated: poisoner.on_rated})
+    poisoner.contradicting.clear()
+    with _newer_service():
+        first = await parking.redrive(path.reader, reactions)
+        hopeless = [row["id"] for row in await parking.listed(path.reader, 1_000_000) if row["reason"] in KINDS]
+        dropped = await parking.drop(path.reader, cast(Any, hopeless))
+        second = await parking.redrive(path.reader, reactions)
+    return {"first_redrive": first, "dropped": dropped, "second_redrive": second}
+
+
+@contextmanager
+def _newer_service() -> Iterator[None]:
+    """One that knows version 2, which says the same."""
+    version, upcasters = TrainingRated.VERSION, cast(Any, codec.UPCASTERS)
+    TrainingRated.VERSION, upcasters["training-rated", 1] = 2, dict
+    try:
+        yield
+    finally:
+        TrainingRated.VERSION = version
+        del upcasters["training-rated", 1]
+
+
+async def _nearly_all(poisoner: Poisoner) -> dict[str, Any]:
+    """Nothing can be applied any more: the worker stops, and once the cause is gone nothing is missing."""
+    path, stopped = poisoner.path, ""
+    poisoner.refusing = True
+    async with path.relaying():
+        await path.say(range(ALL_POISON))
+    poisoner.numbered += ALL_POISON
+    try:
+        async with path.working(poisoner.on_rated) as worker:
+            await asyncio.wait_for(asyncio.shield(worker), STOPPED_SECONDS_MAX)
+    except (NearlyAllPoison, TimeoutError) as error:
+        stopped = type(error).__name__
+    poisoner.refusing = False
+    applied, remain = await parking.redrive(path.reader, cast(Any, {TrainingRated: poisoner.on_rated}))
+    async with path.working(poisoner.on_rated):
+        await path.until_applied(poisoner.numbered, WAIT_SECONDS_MAX)
+    return {"events": ALL_POISON, "ended_by": stopped, "redriven": applied, "remain": remain}
+
+
+async def whole(seed: str, events: int, turns: int) -> dict[str, Any]:
+    """A run on servers of its own."""
+    with own_servers() as (servers, make):
+        async with open_path(make, servers.kafka) as path:
+            return await run(path, seed, events, turns)
+
+
+def wrong(told: dict[str, Any]) -> list[str]:
+    """What must not be, in words."""
+    found = [f"{told[name]} {name}" for name in ("lost", "doubled", "out_of_order") if told[name]]
+    found += [f"parked otherwise than expected: {told['not_as_expected']}"] if told["not_as_expected"] else []
+    found += ["something stays parked"] if told["second_redrive"][1] or told["nearly_all"]["remain"] else []
+    if told["nearly_all"]["ended_by"] != NearlyAllPoison.__name__:
+        found.append("the worker did not stop though nothing could be applied")
+    return found
+
+
+def main() -> int:
+    """0 when everything hostile was parked, everything else applied, and nothing was lost by the repair."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fault.poison", description="Poison at load.")
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--events", type=int, default=100_000, help="of each stretch")
+    parser.add_argument("--turns", type=int, default=3, help="clean and poisoned stretches, of each so many")
+    given = parser.parse_args()
+    told = asyncio.run(whole(given.seed, given.events, given.turns))
+    print(json.dumps(told | {"wrong": wrong(told)}, indent=1))
+    return int(bool(wrong(told)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

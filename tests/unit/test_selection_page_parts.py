@@ -1,0 +1,60 @@
+"""What pages say of a ceremony and of appeals at each point of a wave's life."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from libs.events.programme import load_programmes
+from services.selection.domain.ceremony import Official
+from services.selection.page_parts import appeal_until, ceremony_parts, mark
+from tests.support import jakarta
+
+SPOKE, SILENT = Official("Ombudsman", b"a" * 32, b"s" * 32), Official("Treasury", b"b" * 32)
+DEADLINE = datetime(2020, 4, 17, 3, tzinfo=UTC)
+
+
+def view(state: str = "committed", **told: Any) -> dict[str, Any]:
+    return {"state": state, "root": b"r" * 32, "reveal_until": DEADLINE, "reveals": None, "waiting": None} | told
+
+
+@pytest.mark.parametrize(
+    ("seen", "stage", "of_the_silent"),
+    [
+        (view("open", root=None, reveal_until=None), "gathering", "committed"),
+        (view(reveal_until=None), "alone", "committed"),
+        (view(), "revealing", "waiting"),
+        (view(waiting="reveals-too-late"), "late", "silent"),
+        (view(reveals="[]"), "closed", "silent"),
+        (view("published", reveals="[]"), "closed", "silent"),
+        (view("voided"), "stopped", "committed"),
+    ],
+)
+def test_nobody_is_called_silent_while_there_is_time(seen: dict[str, Any], stage: str, of_the_silent: str) -> None:
+    told = ceremony_parts([SPOKE, SILENT], seen)
+    assert told
+    assert (told["stage"], told["revealed"]) == (stage, 1)
+    assert [official["stage"] for official in told["officials"]] == ["revealed", of_the_silent]
+    assert told["officials"][1]["secret"] is None
+
+
+def test_a_wave_without_officials_says_nothing_of_them() -> None:
+    assert ceremony_parts([], view()) is None
+
+
+def test_an_exclusion_can_be_contested_until_the_end_of_the_last_day_in_jakarta() -> None:
+    rules = load_programmes()["prakerja-2020"]
+    published = {"state": "published", "published_at": jakarta("2020-04-17 10:00:00")}
+    last = appeal_until(published, rules)
+    assert last
+    assert last.replace(microsecond=0) == jakarta("2020-05-01 23:59:59")
+    assert appeal_until({"state": "drawn", "published_at": None}, rules) is None
+    assert appeal_until(published, None) is None
+
+
+def test_the_mark_changes_with_everything_that_a_checker_reads() -> None:
+    names = ("proposed_at", "seats", "recycle", "opens_at", "closes_at", "draws_at", "void_asked_at", "void_reason")
+    read = dict.fromkeys(names)
+    marks = {mark(read), *(mark(read | {name: "other"}) for name in names)}
+    assert len(marks) == 1 + len(names)
+    assert mark(read | {"winners": 1}) == mark(read)
