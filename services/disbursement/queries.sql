@@ -61,20 +61,20 @@ SELECT t.citizen_id, t.programme, t.wave, t.province, t.amount, t.amount, :now
 RETURNING citizen_id, programme;
 
 -- name: reservations_move!
--- Each row is locked in order first; the update then adds to the newest version of it, and counts its releases.
+-- Each row is locked in order first; the update then adds to the newest version of it, and counts its releases. Every join
+-- leads to a reservation by its key: two lists joined to each other are a square when the planner expects short ones.
 WITH change AS (
-    SELECT t.citizen_id, t.programme, t.reserved, t.in_flight, t.paid, t.released
+    SELECT r.citizen_id, r.programme, t.reserved, t.in_flight, t.paid, t.released
       FROM unnest(:citizens::uuid[], :programmes::text[], :reserved::bigint[], :in_flight::bigint[], :paid::bigint[], :released::bigint[])
         AS t (citizen_id, programme, reserved, in_flight, paid, released)
-), locked AS (
-    SELECT r.citizen_id, r.programme FROM reservation r JOIN change c USING (citizen_id, programme)
+      JOIN reservation r USING (citizen_id, programme)
      ORDER BY r.citizen_id, r.programme FOR UPDATE OF r
 )
 UPDATE reservation r
    SET reserved_rupiah = r.reserved_rupiah + c.reserved, in_flight_rupiah = r.in_flight_rupiah + c.in_flight,
        paid_rupiah = r.paid_rupiah + c.paid, released_rupiah = r.released_rupiah + c.released,
        releases = r.releases + (c.released > 0)::integer
-  FROM change c JOIN locked l USING (citizen_id, programme)
+  FROM change c
  WHERE r.citizen_id = c.citizen_id AND r.programme = c.programme;
 
 -- name: member_programmes
