@@ -60,7 +60,8 @@ class Officers:
             "draws_at": wave.draws.isoformat(),
         }
         await self._done("officer-maker", "selection", "/v1/waves", body)
-        await self._done("officer-checker", "selection", f"/v1/waves/{PROGRAMME}/{wave.number}/approval", {})
+        read = {"mark": (await self.wave(wave.number))["mark"]}
+        await self._done("officer-checker", "selection", f"/v1/waves/{PROGRAMME}/{wave.number}/approval", read)
         told = await self.wave(wave.number)
         self._world.history.add(
             "wave-announced", wave=wave.number, seats=sum(quota["seats"] for quota in told["quotas"]), recycle=recycle

@@ -9,23 +9,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection, Mapping, Sequence, Set
-from itertools import groupby
+from math import inf
+from operator import attrgetter
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from libs.events import codec, faults, metrics
+from libs.events import faults, metrics
 from libs.events.clock import Clock
 from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
-from libs.events.ordering import Reaction, in_order
-from libs.events.parking import Parked, as_poison, divide, park, parked_before, parked_keys
-from libs.events.position import Gap, Position, Verdict, place, sort_out
+from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison, in_order
+from libs.events.parking import Parked, divide, news_of, park, parked_keys
+from libs.events.position import Gap, Position, Verdict, place
 from libs.events.records import Read
-from libs.events.runs import Run, keys_of, one_by_one, read_poll, take
+from libs.events.runs import Run, keys_of, one_by_one, read_poll, refused, take
 from libs.events.topics import read_by
 
 POLL_RECORDS = 5_000
@@ -60,6 +61,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.to_search: set[TopicPartition] = set()
         self.failure: Exception | None = None
         self.seen = self.poisoned = 0
+        self.wary = False
         self.told = self.proven = time.monotonic()
         self.moved: set[TopicPartition] = set()
         self.to_tell: dict[TopicPartition, int] = {}
@@ -126,31 +128,42 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing to save: a batch under way meets the next owner at the row lock, and one of the two finds repeats."""
 
     async def apply(self, records: Sequence[Read], runs: Sequence[Run] = ()) -> None:
-        """Apply what a poll brought. What fails is looked at record by record, and halved until the one that can not be
-        applied stands alone."""
-        self.poisoned += await self._apply_or_halve(records, runs)
-        self.seen += len(records) + sum(len(run.keys) for run in runs)
+        """Apply what a poll brought. Where something fails, it is found in savepoints of one transaction; what fails
+        only at the commit is halved until the one that can not be applied stands alone.
+
+        Where nearly all fails, a few are parked, so that the next start begins behind them. Raises NearlyAllPoison."""
+        seen = self.seen + len(records) + sum(len(run.keys) for run in runs)
+        most = seen * POISON_SHARE_MAX - self.poisoned if seen >= POISON_SHARE_FROM else inf
+        try:
+            self.poisoned += await self._apply_or_halve(records, runs, most)
+        except TooManyRefused:
+            await self._apply_or_halve(one_by_one(records, runs)[:POISON_SHARE_FROM])
+            raise NearlyAllPoison(f"more than {most:.0f} of {seen} records could not be applied") from None
+        self.seen = seen
         if self.seen >= POISON_SHARE_FROM:
             if self.poisoned > self.seen * POISON_SHARE_MAX:
                 raise NearlyAllPoison(f"{self.poisoned} of {self.seen} records could not be applied")
             self.seen = self.poisoned = 0
 
-    async def _apply_or_halve(self, records: Sequence[Read], runs: Sequence[Run] = ()) -> int:
-        pause = 0.1
+    async def _apply_or_halve(self, records: Sequence[Read], runs: Sequence[Run] = (), most: float = inf) -> int:
+        pause, wary = 0.1, self.wary
         while True:
+            refusals = Refusals(most) if wary else None
             try:
-                return await self.apply_once(records, runs)
+                parked = await self.apply_once(records, runs, refusals)
+                self.wary = bool(refusals and refusals.reasons)
+                return parked
+            except TooManyRefused:
+                raise
             except Exception as error:
                 if is_transient(error):
                     if self.stopping.is_set():
                         raise
-                    log.warning(
-                        "the database did not take a batch; trying again",
-                        records=len(records),
-                        exc_info=error,
-                    )
+                    log.warning("the database did not take a batch; trying again", records=len(records), exc_info=error)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 5.0)
+                elif not wary:
+                    wary = True
                 elif runs:
                     records, runs = one_by_one(records, runs), ()
                 elif len(records) == 1:
@@ -165,18 +178,29 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     half = len(records) // 2
                     return await self._apply_or_halve(records[:half]) + await self._apply_or_halve(records[half:])
 
-    async def apply_once(self, records: Sequence[Read], runs: Sequence[Run] = ()) -> int:
-        """One transaction: lock positions, apply the news, park the poison, advance. Returns how many were parked."""
+    async def apply_once(
+        self, records: Sequence[Read], runs: Sequence[Run] = (), refusals: Refusals | None = None
+    ) -> int:
+        """One transaction: lock positions, apply the news, park the poison, advance. Returns how many were parked.
+
+        Without `refusals` it raises what a reaction raises; with them it parks what reactions refuse.
+        """
         started = time.perf_counter()
         async with self.database.transaction() as tx:
             positions = await self._lock(tx, {read.lane for read in records} | {run.lane for run in runs})
             held = await parked_keys(tx, keys_of(records, runs))
-            verdicts, whole, others = take(positions, held, runs)
-            news = await self._sort_out(tx, positions, [*records, *others], verdicts)
+            verdicts, whole, mixed, others = take(positions, held, runs)
+            taken = [run for run in runs if run.lane in verdicts]
+            news = await news_of(tx, positions, [*records, *others], verdicts, mixed)
             healthy, poison = divide(news, held)
-            for kind, events in in_order([*whole, *healthy]):
-                if reaction := self.reactions.get(kind):
-                    await reaction(tx=tx, events=events)
+            if refusals:
+                handed = [*whole, *healthy]
+                await refusals.apply(tx, self.reactions, handed)
+                if refusals.reasons:
+                    _, more = divide(refused(handed, news, taken, refusals.reasons), set())
+                    poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
+            else:
+                await self._give(tx, [*whole, *healthy])
             await park(tx, poison, self.clock.now())
             await self._advance(tx, verdicts)
             faults.point("consumer.applied")
@@ -185,6 +209,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._account(verdicts, poison)
         return len(poison)
 
+    async def _give(self, tx: Transaction, events: Sequence[Event]) -> None:
+        for kind, group in in_order(events):
+            if reaction := self.reactions.get(kind):
+                await reaction(tx=tx, events=group)
+
     @staticmethod
     async def _lock(tx: Transaction, lanes: Set[Lane]) -> dict[Lane, Position]:
         topics, numbers = zip(*lanes, strict=True)
@@ -192,25 +221,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             (row["topic"], row["lane"]): Position(row["next_offset"], row["number"], row["epoch"], row["number_at"])
             for row in await QUERIES.position_lock(tx, topics=topics, lanes=numbers)
         }
-
-    @staticmethod
-    async def _sort_out(
-        tx: Transaction, positions: Mapping[Lane, Position], records: Sequence[Read], verdicts: dict[Lane, Verdict]
-    ) -> list[Read]:
-        """Look at records one by one: add the verdicts on their lanes, give the news (and the strays, to be parked)."""
-        news: list[Read] = []
-        strays: list[Read] = []
-        for lane, reads in groupby(records, key=lambda read: read.lane):
-            run = list(reads)
-            verdicts[lane] = verdict = sort_out(positions[lane], run)
-            for index in verdict.strays:
-                stray = run[index]
-                stray.poison = stray.poison or codec.Poison("old-epoch", "sent by a relay of an older epoch")
-            strays += [run[index] for index in verdict.strays]
-            news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
-        if strays and (before := await parked_before(tx, strays)):
-            news = [read for read in news if (read.lane, read.offset, read.value) not in before]
-        return news
 
     @staticmethod
     async def _advance(tx: Transaction, verdicts: Mapping[Lane, Verdict]) -> None:

@@ -1,10 +1,35 @@
-"""A batch of mixed events as lists of one type, such that the events of each key keep their order."""
+"""A batch of mixed events as lists of one type, such that the events of each key keep their order; and what becomes of
+a list of which some can not be applied."""
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
+from libs.events.codec import Poison
 from libs.events.contracts import Event
-from libs.events.database import Transaction
+from libs.events.database import Transaction, is_transient
+from libs.events.logs import get_logger
+from libs.events.topics import TOPIC_OF
+
+PARTS: Final = 8
+"""A list that fails is tried again in so many parts. Fewer would repeat more work, more would ask the store more often:
+with five bad events among thousands, eight cost about 150 savepoints and half of the work once more."""
+
+log = get_logger()
+
+
+class CanNotApply(Exception):
+    """Raised by a reaction that knows which of its events it can not apply: `reasons` are pairs of event and reason.
+
+    The others are then applied at once. A reaction that raises anything else has its list tried in ever smaller parts.
+    """
+
+    def __init__(self, reasons: Sequence[tuple[Event, Poison]]) -> None:
+        super().__init__(f"{len(reasons)} events can not be applied")
+        self.reasons = reasons
+
+
+class TooManyRefused(Exception):
+    """More events can not be applied than the caller puts up with."""
 
 
 class Reaction(Protocol):
@@ -31,3 +56,72 @@ def in_order(events: Iterable[Event]) -> list[tuple[type[Event], list[Event]]]:
         last[key] = (step, kind)
         groups.setdefault((step, kind.TYPE), (kind, []))[1].append(event)
     return [groups[name] for name in sorted(groups)]
+
+
+class Refusals:
+    """Applies what can be applied, each list in savepoints of the caller's transaction, and knows what can not.
+
+    `reasons` are those of the refused events, by `id`. What follows a refused event of its key is left out too: the
+    caller parks it behind.
+    """
+
+    def __init__(self, refused_max: float) -> None:
+        self.reasons: dict[int, Poison] = {}
+        self.refused_max = refused_max
+
+    async def apply(self, tx: Transaction, reactions: Mapping[type[Event], Reaction], events: Iterable[Event]) -> None:
+        """Apply these, in their order per key. Raises TooManyRefused, and what may pass when it is tried again."""
+        waiting: dict[str, set[str]] = {}
+        for kind, group in in_order(events):
+            if reaction := reactions.get(kind):
+                # Only events of one topic wait for each other: the lanes of others do not stop.
+                await self._try(tx, reaction, group, waiting.setdefault(TOPIC_OF[kind.TYPE].name, set()))
+
+    async def _try(self, tx: Transaction, reaction: Reaction, group: Sequence[Event], waiting: set[str]) -> None:
+        while events := self._in_turn(group, waiting):
+            try:
+                async with tx.transaction():
+                    await reaction(tx=tx, events=events)
+                return
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                if self._name(error, events):
+                    continue
+                size = -(-len(events) // PARTS)
+                for start in range(0, len(events), size):
+                    await self._try(tx, reaction, events[start : start + size], waiting)
+                return
+
+    def _name(self, error: Exception, events: Sequence[Event]) -> bool:
+        """Note which events it was, if that is known. Raises TooManyRefused."""
+        named = [(events[0], as_poison(error))] if len(events) == 1 else []
+        if isinstance(error, CanNotApply):
+            here = set(map(id, events))
+            named = [(event, poison) for event, poison in error.reasons if id(event) in here] or named
+        for event, poison in named:
+            self.reasons[id(event)] = poison
+            log.error("an event can not be applied and is parked", type=event.TYPE, exc_info=error)
+        if len(self.reasons) > self.refused_max:
+            raise TooManyRefused
+        return bool(named)
+
+    def _in_turn(self, group: Sequence[Event], waiting: set[str]) -> Sequence[Event]:
+        """Those that do not stand behind a refused event of their key."""
+        if not self.reasons:
+            return group
+        ready = []
+        for event in group:
+            if id(event) in self.reasons:
+                waiting.add(event.key())
+            elif event.key() not in waiting:
+                ready.append(event)
+        return ready
+
+
+def as_poison(error: Exception) -> Poison:
+    """The reason for parking: what the reaction gave, or the kind of failure without its text, which may quote data."""
+    if isinstance(error, Poison):
+        return error
+    constraint = getattr(error, "constraint_name", None)
+    return Poison("refused", f"{type(error).__name__}{f' on {constraint}' if constraint else ''}")

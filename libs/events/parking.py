@@ -8,6 +8,7 @@ its key.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,8 @@ from libs.events import codec
 from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.numbering import Lane
-from libs.events.ordering import Reaction
+from libs.events.ordering import Reaction, as_poison
+from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Read, look_at
 
 
@@ -51,6 +53,32 @@ def divide(news: Sequence[Read], held: set[tuple[str, str]]) -> tuple[list[Event
             if name:
                 held.add(name)
     return healthy, poison
+
+
+async def news_of(
+    tx: Transaction,
+    positions: Mapping[Lane, Position],
+    records: Sequence[Read],
+    verdicts: dict[Lane, Verdict],
+    mixed: Sequence[Read] = (),
+) -> list[Read]:
+    """Look at records one by one: add the verdicts on their lanes, give the news (and the strays, to be parked).
+
+    `mixed` are news already; a stray among them may be parked already, like any other.
+    """
+    news = list(mixed)
+    strays = [read for read in mixed if read.number is None]
+    for lane, reads in groupby(records, key=lambda read: read.lane):
+        run = list(reads)
+        verdicts[lane] = verdict = sort_out(positions[lane], run)
+        for index in verdict.strays:
+            stray = run[index]
+            stray.poison = stray.poison or codec.Poison("old-epoch", "sent by a relay of an older epoch")
+        strays += [run[index] for index in verdict.strays]
+        news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
+    if strays and (before := await parked_before(tx, strays)):
+        news = [read for read in news if (read.lane, read.offset, read.value) not in before]
+    return news
 
 
 async def parked_keys(tx: Transaction, keys: Sequence[str]) -> set[tuple[str, str]]:
@@ -139,14 +167,6 @@ def _healthy(row: Mapping[str, Any], epoch: int) -> Event:
     if read.epoch < epoch:
         raise codec.Poison("old-epoch", "sent by a relay of an older epoch")
     return read.event
-
-
-def as_poison(error: Exception) -> codec.Poison:
-    """The reason for parking: what the reaction gave, or the kind of failure without its text, which may quote data."""
-    if isinstance(error, codec.Poison):
-        return error
-    constraint = getattr(error, "constraint_name", None)
-    return codec.Poison("refused", f"{type(error).__name__}{f' on {constraint}' if constraint else ''}")
 
 
 async def drop(database: Database, ids: Sequence[int]) -> int:

@@ -10,15 +10,32 @@ SELECT topic, lane, key, value
 -- The next rows to send, one row a lane. Below pg_snapshot_xmin every transaction has ended, so nothing can still appear
 -- behind the cursor; the order is a function of the outbox alone, so any relay reads the same run. The arrays are filled in
 -- the order of the rows as long as nothing sorts in between; to say ORDER BY in each would sort the values themselves, three
--- times the cost of all the rest, so `numbering.in_order` looks instead.
+-- times the cost of all the rest, so `numbering.in_order` looks instead. A large value comes as NULL: an array ends at 1 GB.
+-- Whoever meets one reads again by `outbox_after_large`.
 SELECT topic, lane, array_agg(xid) AS xids, array_agg(position) AS positions, array_agg(key) AS keys,
-       array_agg(value) AS values
+       array_agg(CASE WHEN octet_length(value) <= 4096 THEN value END) AS values
   FROM (SELECT xid, position, topic, lane, key, value
           FROM outbox
          WHERE (xid, position) > (:xid::xid8, :position::bigint)
            AND xid < pg_snapshot_xmin(pg_current_snapshot())
          ORDER BY outbox.xid, outbox.position
          LIMIT :limit) AS next
+ GROUP BY topic, lane;
+
+-- name: outbox_after_large
+-- The same with values of any size: as many rows as begin within 16 MiB, at least one. To add sizes up costs a quarter of
+-- the whole read, so it is left to those who must.
+SELECT topic, lane, array_agg(xid) AS xids, array_agg(position) AS positions, array_agg(key) AS keys,
+       array_agg(value) AS values
+  FROM (SELECT xid, position, topic, lane, key, value,
+               sum(octet_length(value)) OVER (ORDER BY xid, position ROWS UNBOUNDED PRECEDING) AS until
+          FROM (SELECT xid, position, topic, lane, key, value
+                  FROM outbox
+                 WHERE (xid, position) > (:xid::xid8, :position::bigint)
+                   AND xid < pg_snapshot_xmin(pg_current_snapshot())
+                 ORDER BY outbox.xid, outbox.position
+                 LIMIT :limit) AS following) AS next
+ WHERE until - octet_length(value) < 16 * 1024 * 1024
  GROUP BY topic, lane;
 
 -- name: outbox_unsent$

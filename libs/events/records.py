@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from libs.events import codec
 from libs.events.contracts import Event
 from libs.events.numbering import Lane
 from libs.events.topics import TOPICS
+
+TOGETHER: Final = 40
+"""Events read at once: enough for the price of a call to vanish, few enough that one bad event costs little."""
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ def look_at(records: Sequence[Any]) -> list[Read]:
             group[0].append(read)
             group[1].append(envelope)
     for (topic, _, _), (those, envelopes) in alike.items():
-        for read, event in zip(those, codec.read_events(envelopes, topic), strict=True):
+        for read, event in zip(those, _events(envelopes, topic), strict=True):
             if isinstance(event, codec.Poison):
                 read.poison = event
             elif event.key() != read.key:
@@ -58,6 +61,12 @@ def look_at(records: Sequence[Any]) -> list[Read]:
             else:
                 read.event = event
     return reads
+
+
+def _events(envelopes: Sequence[codec.Envelope], topic: str) -> list[Event | codec.Poison]:
+    """In pieces: a bad one makes its whole piece be read one by one."""
+    pieces = [envelopes[start : start + TOGETHER] for start in range(0, len(envelopes), TOGETHER)]
+    return [event for piece in pieces for event in codec.read_events(piece, topic)]
 
 
 def _outside(read: Read, record: Any) -> codec.Envelope:

@@ -198,8 +198,10 @@ UPDATE wave
  WHERE programme = :programme AND wave = :wave;
 
 -- name: wave_move!
--- Selection owns the states of a wave and sends them in order; here they are followed, not judged.
-UPDATE wave SET state = :state WHERE programme = :programme AND wave = :wave;
+-- Selection owns the states of a wave and sends them in order; here they are followed, not judged. But what it says may
+-- come twice, and a wave whose intake was stated must not take anybody more.
+UPDATE wave SET state = :state
+ WHERE programme = :programme AND wave = :wave AND NOT (:state = 'open' AND intake_digest IS NOT NULL);
 
 -- name: wave_lock$
 -- Waits until every join that is under way has committed; whoever joins later waits here and then finds the wave closed.

@@ -72,6 +72,14 @@ class VoidBody(BaseModel):
     reason: Reason
 
 
+class ApprovalBody(BaseModel):
+    """The `mark` of the wave as the checker has read it: what replaced that meanwhile is not approved by mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mark: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
 class TimesBody(BaseModel):
     """Other times for an announced wave; what is left out stays. A time that has passed means: at once."""
 
@@ -121,9 +129,9 @@ def _add_officers(
 
     @api.post("/v1/waves/{programme}/{wave}/approval", tags=["officers"], summary="Announce a proposed wave")
     async def approve(
-        programme: ProgrammeName, wave: WaveNumber, tx: Tx, now: Now, checker: checker_only
+        programme: ProgrammeName, wave: WaveNumber, body: ApprovalBody, tx: Tx, now: Now, checker: checker_only
     ) -> dict[str, Any]:
-        return {"state": await commands.approve(tx, store, programme, wave, checker.person, now)}
+        return {"state": await commands.approve(tx, store, programme, wave, body.mark, checker.person, now)}
 
     @api.post("/v1/waves/{programme}/{wave}/void", status_code=202, tags=["officers"], summary="Ask to void a wave")
     async def ask_void(
@@ -134,9 +142,9 @@ def _add_officers(
 
     @api.post("/v1/waves/{programme}/{wave}/void/approval", tags=["officers"], summary="Void a wave, in public")
     async def approve_void(
-        programme: ProgrammeName, wave: WaveNumber, tx: Tx, now: Now, checker: checker_only
+        programme: ProgrammeName, wave: WaveNumber, body: ApprovalBody, tx: Tx, now: Now, checker: checker_only
     ) -> dict[str, Any]:
-        return {"state": await commands.approve_void(tx, store, programme, wave, checker.person, now)}
+        return {"state": await commands.approve_void(tx, store, programme, wave, body.mark, checker.person, now)}
 
 
 def _add_changes(api: FastAPI, store: Store, access: Access) -> None:

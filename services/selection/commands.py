@@ -78,9 +78,11 @@ async def propose(
     return split
 
 
-async def approve(tx: Transaction, store: Store, programme: str, number: int, person: str, now: datetime) -> State:
-    """Announce a proposed wave to everybody. Raises Refused."""
-    found = await lock(tx, store, programme, number)
+async def approve(
+    tx: Transaction, store: Store, programme: str, number: int, mark: str, person: str, now: datetime
+) -> State:
+    """Announce a proposed wave to everybody; `mark` names the proposal that the checker has read. Raises Refused."""
+    found = await _as_read(tx, store, programme, number, mark)
     state = must(wave.approve(found.state, found.maker_person, person, found.times.closes_at, now))
     await store.approve(tx, found.wave_id, state, person, now)
     split = await store.quotas(tx, found.wave_id)
@@ -115,9 +117,11 @@ async def ask_void(
     return found.state
 
 
-async def approve_void(tx: Transaction, store: Store, programme: str, number: int, person: str, now: datetime) -> State:
-    """Give a wave up, in public and for a reason. Raises Refused."""
-    found = await lock(tx, store, programme, number)
+async def approve_void(
+    tx: Transaction, store: Store, programme: str, number: int, mark: str, person: str, now: datetime
+) -> State:
+    """Give a wave up, in public and for the reason that the checker has read: `mark` names it. Raises Refused."""
+    found = await _as_read(tx, store, programme, number, mark)
     state = must(wave.void(found.state, found.results_sent))
     if found.void_reason is None:
         raise Refused(NO_VOID_ASKED)
@@ -147,6 +151,14 @@ async def lock(tx: Transaction, store: Store, programme: str, number: int) -> Wa
     found = await store.lock(tx, programme, number)
     if found is None:
         raise Refused(UNKNOWN_WAVE)
+    return found
+
+
+async def _as_read(tx: Transaction, store: Store, programme: str, number: int, mark: str) -> Wave:
+    """The wave, locked, while it still says what the checker has read. Raises Refused."""
+    found, view = await lock(tx, store, programme, number), await store.view(tx, programme, number)
+    if view is None or wave.mark(view) != mark:
+        raise Refused(wave.READ_ANEW)
     return found
 
 

@@ -19,7 +19,7 @@ from services.selection import ceremony, changes, commands
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.ceremony import Official
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX
-from services.selection.page_parts import mark, plain
+from services.selection.page_parts import plain
 from services.selection.sign_in import Session
 from services.selection.store import Store
 
@@ -27,13 +27,6 @@ FORM_BYTES_MAX: Final = 16_384
 MAKER: Final = frozenset({"maker"})
 CHECKER: Final = frozenset({"checker"})
 STAFF: Final = frozenset({"maker", "checker", "auditor"})
-
-READ_ANEW: Final = Refusal(
-    "read-anew",
-    409,
-    "Yang Anda baca sudah diganti sejak itu, jadi belum ada yang disetujui. Baca lagi, lalu putuskan.",
-    "What you have read was replaced meanwhile, so nothing was approved. Read it again, then decide.",
-)
 
 Form = Mapping[str, str]
 Work = Callable[[Transaction], Awaitable[object]]
@@ -132,10 +125,14 @@ class Asked:
     def named(self) -> tuple[Store, str, int]:
         return self.store, self.programme, self.wave
 
+    @property
+    def mark(self) -> str:
+        """What stood on the checker's page."""
+        return self.form.get("mark", "")
+
 
 async def _approve(tx: Transaction, asked: Asked) -> None:
-    await _as_read(tx, asked)
-    await commands.approve(tx, *asked.named, asked.person, asked.now)
+    await commands.approve(tx, *asked.named, asked.mark, asked.person, asked.now)
 
 
 async def _void(tx: Transaction, asked: Asked) -> None:
@@ -144,8 +141,7 @@ async def _void(tx: Transaction, asked: Asked) -> None:
 
 
 async def _approve_void(tx: Transaction, asked: Asked) -> None:
-    await _as_read(tx, asked)
-    await commands.approve_void(tx, *asked.named, asked.person, asked.now)
+    await commands.approve_void(tx, *asked.named, asked.mark, asked.person, asked.now)
 
 
 async def _times(tx: Transaction, asked: Asked) -> None:
@@ -172,14 +168,6 @@ async def _hand_in(tx: Transaction, asked: Asked) -> None:
 async def _reveal(tx: Transaction, asked: Asked) -> None:
     told = RevealForm.model_validate(asked.form)
     await ceremony.reveal(tx, *asked.named, bytes.fromhex(told.secret), asked.person, asked.now)
-
-
-async def _as_read(tx: Transaction, asked: Asked) -> None:
-    """The proposal or the void is still the one on the checker's page. Raises Refused."""
-    await commands.lock(tx, *asked.named)
-    view = await asked.store.view(tx, asked.programme, asked.wave)
-    if view is None or mark(view) != asked.form.get("mark", ""):
-        raise Refused(READ_ANEW)
 
 
 STEPS: Final[Mapping[str, tuple[frozenset[str], Callable[[Transaction, Asked], Awaitable[None]]]]] = {

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Request
@@ -99,12 +98,6 @@ def entry_parts(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "share": share(row["ticket"]) if row["ticket"] else None,
         "cutoff_share": share(row["cutoff"]) if row["cutoff"] else None,
     }
-
-
-def mark(view: Mapping[str, Any]) -> str:
-    """Stands for what a checker reads of a wave; another one after the proposal or the wish to void was replaced."""
-    names = ("proposed_at", "seats", "recycle", "opens_at", "closes_at", "draws_at", "void_asked_at", "void_reason")
-    return sha256(repr([str(view[name]) for name in names]).encode()).hexdigest()[:32]
 
 
 def ceremony_parts(officials: Sequence[Official], view: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -340,11 +340,15 @@ UPDATE wave
  WHERE wave_id = :wave_id;
 
 -- name: pool_page
--- One page of a frozen pool in canonical order, with the salts, as it was committed to.
+-- One page of a frozen pool in canonical order, with the salts, as it was committed to. Leaves ascend with ids, so the
+-- page is one range of the applications too; without its two ends the planner may read all applications for each page.
 SELECT p.leaf, uuid_send(p.application_id) AS application_id, a.province, a.tier, p.household_group, p.places, p.salt
   FROM pool_entry p
   JOIN application a ON a.wave_id = p.wave_id AND a.application_id = p.application_id
  WHERE p.wave_id = :wave_id AND p.leaf >= :first AND p.leaf < :last
+   AND a.application_id >= (SELECT f.application_id FROM pool_entry f WHERE f.wave_id = :wave_id AND f.leaf = :first)
+   AND a.application_id <= (SELECT l.application_id FROM pool_entry l
+                             WHERE l.wave_id = :wave_id AND l.leaf < :last ORDER BY l.leaf DESC LIMIT 1)
  ORDER BY p.leaf;
 
 -- name: pool_columns
@@ -499,10 +503,11 @@ SELECT substring(m.hashes FROM told.byte FOR 32) AS hash
  ORDER BY told.nth;
 
 -- name: exclusions_page
-SELECT uuid_send(application_id) AS application_id
-  FROM exclusion
- WHERE wave_id = :wave_id AND application_id > :after
- ORDER BY application_id
+-- One range of the primary key. Ordered by the column, not by the bytes of the same name, for which no index is kept.
+SELECT uuid_send(e.application_id) AS application_id
+  FROM exclusion e
+ WHERE e.wave_id = :wave_id AND e.application_id > :after
+ ORDER BY e.application_id
  LIMIT :limit;
 
 -- name: winners_page

@@ -9,7 +9,7 @@ from libs.events import ids
 from services.selection.domain import pool
 from services.selection.domain.ceremony import Official
 from services.selection.domain.quotas import Province, Stratum
-from services.selection.domain.wave import State, legal
+from services.selection.domain.wave import State, legal, mark
 
 Row = Mapping[str, Any]
 
@@ -136,6 +136,7 @@ def wave(
         "void": _void(view),
         "attempt": view["attempt"],
         "due": due(view),
+        "mark": mark(view),
     }
 
 

@@ -16,9 +16,9 @@ from libs.pages.look import Look
 from services.selection import commands, sign_in, store_ceremony, store_changes, web_officers_appeals
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.quotas import Province
-from services.selection.domain.wave import legal
+from services.selection.domain.wave import legal, mark
 from services.selection.officer_forms import MAKER, Asked, Form, ProposalForm, do, filled, form_of, step_of
-from services.selection.page_parts import ProgrammeName, WaveNumber, ceremony_parts, due, mark, steps, title
+from services.selection.page_parts import ProgrammeName, WaveNumber, ceremony_parts, due, steps, title
 from services.selection.page_store import PageStore
 from services.selection.sign_in import FOLDER, Session
 from services.selection.store import Store

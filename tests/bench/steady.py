@@ -40,6 +40,10 @@ SELECT (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0) FROM pg_inheri
        pg_total_relation_size('position') AS position_bytes,
        pg_total_relation_size('relay') + pg_total_relation_size('relay_number') AS relay_bytes,
        (SELECT count(*) FROM pg_inherits WHERE inhparent = 'outbox'::regclass) AS outbox_partitions"""
+HOT: Final = """
+SELECT relname, round(n_tup_hot_upd::numeric / n_tup_upd, 4)::float8 AS share
+  FROM pg_stat_user_tables WHERE relname = ANY ($1) AND n_tup_upd > 0"""
+"""Which share of a table's updates found room on their row's page and touched no index."""
 
 
 class Writers:
@@ -59,6 +63,8 @@ class Writers:
         begun = time.perf_counter() + place * TICK_SECONDS / WRITERS
         ticks = round(seconds / TICK_SECONDS)
         for tick in range(ticks):
+            if time.perf_counter() > begun + seconds:
+                break  # a machine that can not keep up writes less, not longer
             await asyncio.sleep(max(0, begun + tick * TICK_SECONDS - time.perf_counter()))
             events = applications(size, next(self._numbers) * size)
             async with self.database.transaction() as tx:
@@ -185,4 +191,7 @@ async def soak(where: Where, consumer_url: str, seconds: float, rate: int) -> di
             await asyncio.sleep(0.1)
         consumer.stopping.set()
         await consuming
-    return {"written": writers.written, "applied": applied, "samples": samples}
+        async with database.connection() as ours, other.connection() as theirs:
+            shares = [*await ours.fetch(HOT, ["relay", "relay_number"]), *await theirs.fetch(HOT, ["position"])]
+    hot = {row["relname"]: row["share"] for row in shares}
+    return {"written": writers.written, "applied": applied, "samples": samples, "hot": hot}

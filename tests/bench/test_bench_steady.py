@@ -105,6 +105,8 @@ async def test_bench_soak(where: MakePlace, kafka: Cluster) -> None:
         "events_written": told["written"],
         "events_applied": told["applied"],
         **{f"{name}_growth": growth(samples, name) for name in ("memory_bytes", "position_bytes", "relay_bytes")},
+        **{f"hot_updates_of_{table}": share for table, share in told["hot"].items()},
+        **{f"{name}_max": round(max(sample[name] for sample in samples)) for name in ("position_bytes", "relay_bytes")},
         "outbox_bytes_max": round(max(sample["outbox_bytes"] for sample in samples)),
         "outbox_partitions_max": round(max(sample["outbox_partitions"] for sample in samples)),
         "lag_events_median": round(median(sample["lag"] for sample in samples)),

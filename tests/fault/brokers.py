@@ -28,6 +28,8 @@ BROKERS: Final = 3
 CITIZENS, WRITERS = 600, 3
 AWAY_SECONDS: Final = 2.0
 """How long a broker stays away: long enough for its leaderships to move and for load to arrive meanwhile."""
+AHEAD_MAX: Final = 3_000
+"""So many events wait for the readers at most: a slow machine has no more to send again than a fast one."""
 LOOK_SECONDS: Final = 2.0
 """Instead of the half-minute and the minute after which relay and worker look at a topic at rest."""
 REST_SECONDS_MAX: Final = 240.0
@@ -40,10 +42,12 @@ class Disks:
 
     stack: Stack
     plan: Plan
+    names: list[str]
 
     @classmethod
-    def of(cls, stack: Stack) -> "Disks":
-        return cls(stack, stack._plan(Wish(services=[], simulators=[], brokers=BROKERS)))
+    def of(cls, stack: Stack, brokers: int) -> "Disks":
+        plan = stack._plan(Wish(services=[], simulators=[], brokers=brokers))
+        return cls(stack, plan, broker_names(brokers))
 
     def broker(self, name: str) -> LocalKafka:
         return next(one for one in self.plan.own if isinstance(one, LocalKafka) and one.name == name)
@@ -75,31 +79,31 @@ class Disks:
     def wait_copied(self, seconds_max: float = REST_SECONDS_MAX) -> None:
         """Return once every partition has all its copies again."""
         deadline = time.monotonic() + seconds_max
-        while missing := _missing_copies(self.plan.place.cluster):
+        while missing := _missing_copies(self.plan.place.cluster, len(self.names)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{missing} partitions still lack a copy after {seconds_max:.0f} s")
             time.sleep(0.5)
 
 
-def _missing_copies(cluster: Cluster) -> int:
+def _missing_copies(cluster: Cluster, copies: int) -> int:
     topics = cluster.admin().list_topics(timeout=ANSWER_SECONDS).topics
     partitions = [partition for topic in topics.values() for partition in topic.partitions.values()]
-    return sum(len(partition.isrs) < BROKERS for partition in partitions)
+    return sum(len(partition.isrs) < copies for partition in partitions)
 
 
 async def write(path: Path, writer: int, seed: str) -> None:
-    """Small transactions without end, about citizens of this writer's own."""
+    """Small transactions without end, about citizens of this writer's own; none while much is not yet applied."""
     luck = Random(f"brokers {seed} {writer}")
     while not path.over.is_set():
-        own = luck.sample(range(writer, CITIZENS, WRITERS), 60)
-        await path.say(own)
+        if path.total - await path.applied() < AHEAD_MAX:
+            await path.say(luck.sample(range(writer, CITIZENS, WRITERS), 60))
         await asyncio.sleep(0.1)
 
 
 async def run(disks: Disks, path: Path, seed: str, rounds: int, everything_rounds: int) -> dict[str, Any]:
     """The load, the blows, and what became of every event."""
     began, moved = time.monotonic(), list[int]()
-    names = broker_names(BROKERS)
+    names = disks.names
     luck = Random(f"brokers {seed}")
     async with AsyncExitStack() as at_work:
         await at_work.enter_async_context(path.relaying())
@@ -109,9 +113,9 @@ async def run(disks: Disks, path: Path, seed: str, rounds: int, everything_round
         try:
             await path.until_applied(1, REST_SECONDS_MAX)
             for number in range(rounds):
-                moved.append(await _one(disks, path, names[(number + luck.randrange(BROKERS)) % BROKERS]))
+                moved.append(await _one(disks, path, names[(number + luck.randrange(len(names))) % len(names)]))
             for _ in range(everything_rounds):
-                await _all(disks, path, names)
+                await _all(disks, path)
             await asyncio.sleep(AWAY_SECONDS)
         finally:
             path.over.set()
@@ -136,25 +140,25 @@ async def _one(disks: Disks, path: Path, name: str) -> int:
     return moved
 
 
-async def _all(disks: Disks, path: Path, names: list[str]) -> None:
-    await asyncio.to_thread(disks.lose, names)
+async def _all(disks: Disks, path: Path) -> None:
+    await asyncio.to_thread(disks.lose, disks.names)
     await asyncio.sleep(AWAY_SECONDS)
-    await asyncio.to_thread(disks.come_back, names)
+    await asyncio.to_thread(disks.come_back, disks.names)
     await asyncio.to_thread(disks.establish)
     await path.until_applied(path.total, REST_SECONDS_MAX)
 
 
-async def whole(seed: str, rounds: int, everything_rounds: int) -> dict[str, Any]:
-    """A run on servers of its own."""
+async def whole(seed: str, rounds: int, everything_rounds: int, brokers: int = BROKERS) -> dict[str, Any]:
+    """A run on servers of its own. Rounds of one broker need two others; a single one can only lose everything."""
     patience = relay.LOOK_SECONDS, consumer.PROVE_SECONDS
     relay.LOOK_SECONDS = consumer.PROVE_SECONDS = LOOK_SECONDS
     try:
-        with own_servers(BROKERS) as (servers, make):
+        with own_servers(brokers) as (servers, make):
             assert servers.stack
             async with open_path(make, servers.kafka) as path:
-                disks = Disks.of(servers.stack)
+                disks = Disks.of(servers.stack, brokers)
                 result = await run(disks, path, seed, rounds, everything_rounds)
-            disks.lose(broker_names(BROKERS))  # nobody needs them any more, and an orderly end takes half a minute
+            disks.lose(disks.names)  # nobody needs them any more, and an orderly end takes half a minute
             return result
     finally:
         relay.LOOK_SECONDS, consumer.PROVE_SECONDS = patience

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,19 @@ class State:
     read: Mapping[Lane, int]
 
 
+PATH_TABLES: Final = ("outbox", "relay", "relay_number", "position", "parked", "job", "schema_migrations")
+"""How far the event path has come; a repeat may move that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """All that a service has: rows by table (their digests, counted), events said by type, parked by topic and why."""
+
+    tables: Mapping[str, Counter[str]]
+    said: Counter[str]
+    parked: Counter[str]
+
+
 class Drill:
     """Backups of one stack, and the steps of the runbook."""
 
@@ -63,12 +77,15 @@ class Drill:
 
     def put_back(self, service: str, backup: Path) -> str:
         """Stop it, restore, `make up`. Gives why the stack did not become ready, if it did not."""
+        self.restore(service, backup)
+        return self.up()
+
+    def restore(self, service: str, backup: Path) -> None:
         self.stage.stop(service)
         server, name = self.stage.facts().server(), self.stage.facts().databases()[service].name
         databases.drop_database(server, name)
         server.run('CREATE DATABASE :"name" OWNER :"owner" TEMPLATE template0', name=name, owner=f"{service}_owner")
         _run(POSTGRES / "pg_restore", f"--dbname={self._owner(service)}", str(backup))
-        return self.up()
 
     def up(self) -> str:
         try:
@@ -120,6 +137,32 @@ class Drill:
                 " WHERE (outbox.xid, outbox.position) > (relay.xid, relay.position) GROUP BY topic, lane"
             )
         return {(row["topic"], row["lane"]): row["events"] for row in rows}
+
+    async def holding(self, service: str) -> Holding:
+        async with self._connected(service) as connection:
+            names = await connection.fetch(
+                "SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+                " AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> ALL ($1)",
+                PATH_TABLES,
+            )
+            tables = {
+                row["name"]: Counter[str](
+                    one[0] for one in await connection.fetch(f'SELECT md5(one::text) FROM "{row["name"]}" AS one')
+                )
+                for row in names
+            }
+            said = await connection.fetch("SELECT convert_from(value, 'UTF8')::jsonb ->> 'type' FROM outbox")
+            parked = await connection.fetch("SELECT concat_ws(' ', topic, type, reason, detail) FROM parked")
+        return Holding(tables, Counter(row[0] for row in said), Counter(row[0] for row in parked))
+
+    async def forget_the_cursor(self, service: str) -> int:
+        """All of its outbox is unsent again, in a new epoch, and numbering goes on. Gives how many events that are."""
+        async with self._connected(service) as connection:
+            await connection.execute(
+                "UPDATE relay SET epoch = epoch + 1, epoch_xid = '0', epoch_position = 0, xid = '0', position = 0,"
+                " owner = NULL"
+            )
+            return int(await connection.fetchval("SELECT count(*) FROM outbox"))
 
     @contextlib.asynccontextmanager
     async def _connected(self, service: str) -> AsyncIterator[Any]:

@@ -26,6 +26,7 @@ from libs.events import kafka as clients
 from libs.events.consumer import NearlyAllPoison
 from libs.events.contracts import TrainingRated
 from libs.events.database import Transaction
+from libs.events.ordering import CanNotApply
 from libs.events.topics import TOPICS
 from tests.fault.path import TOPIC, Path, citizen_id, open_path, own_servers, rated
 
@@ -61,8 +62,9 @@ KINDS: Final = (*SPOILT, *STRANGE)
 class Poisoner:
     """Says things, hostile ones among them. `hostile` keeps the kind by citizen: nobody meets two of them."""
 
-    def __init__(self, path: Path, seed: str) -> None:
+    def __init__(self, path: Path, seed: str, kinds: Sequence[str] = KINDS, *, naming: bool = True) -> None:
         self.path, self._luck = path, Random(f"poison {seed}")
+        self.kinds, self.naming = kinds, naming
         self.hostile: dict[int, str] = {}
         self.contradicting: dict[int, int] = {}
         self.behind = self.numbered = 0
@@ -95,7 +97,7 @@ class Poisoner:
     def _victims(self, citizens: Sequence[int]) -> dict[int, str]:
         free = [who for who in citizens if who not in self.hostile]
         chosen = self._luck.sample(free, min(len(free), int(len(citizens) * HOSTILE_SHARE)))
-        victims = {who: KINDS[(len(self.hostile) + place) % len(KINDS)] for place, who in enumerate(chosen)}
+        victims = {who: self.kinds[(len(self.hostile) + place) % len(self.kinds)] for place, who in enumerate(chosen)}
         self.hostile |= victims
         return victims
 
@@ -130,7 +132,11 @@ class Poisoner:
 
     async def on_rated(self, *, tx: Transaction, events: Sequence[TrainingRated]) -> None:
         """Refuses, as production's reactions do, what can not be true together with what it knows."""
-        if self.refusing or any(self.contradicting.get(int(one.citizen_id, 16)) == one.wave for one in events):
+        bad = [one for one in events if self.contradicting.get(int(one.citizen_id, 16)) == one.wave]
+        if bad and self.naming:
+            reason = codec.Poison("contradiction", "it contradicts what is known")
+            raise CanNotApply([(one, reason) for one in bad])
+        if bad or self.refusing:
             raise codec.Poison("contradiction", "one of these contradicts what is known")
         await self.path.on_rated(tx=tx, events=events)
 
@@ -147,9 +153,11 @@ async def _read(poisoner: Poisoner) -> tuple[float, float]:
     return time.process_time() - cpu, seconds
 
 
-async def run(path: Path, seed: str, events: int, turns: int) -> dict[str, Any]:
+async def run(
+    path: Path, seed: str, events: int, turns: int, kinds: Sequence[str] = KINDS, *, naming: bool = True
+) -> dict[str, Any]:
     """Everything of the module's description, one after the other."""
-    poisoner = Poisoner(path, seed)
+    poisoner = Poisoner(path, seed, kinds, naming=naming)
     spent: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     healthy: dict[bool, list[int]] = {False: [], True: []}
     for poisoned in [False, True] * turns:
@@ -226,11 +234,13 @@ async def _nearly_all(poisoner: Poisoner) -> dict[str, Any]:
     return {"events": ALL_POISON, "ended_by": stopped, "redriven": applied, "remain": remain}
 
 
-async def whole(seed: str, events: int, turns: int) -> dict[str, Any]:
+async def whole(
+    seed: str, events: int, turns: int, kinds: Sequence[str] = KINDS, *, naming: bool = True
+) -> dict[str, Any]:
     """A run on servers of its own."""
     with own_servers() as (servers, make):
         async with open_path(make, servers.kafka) as path:
-            return await run(path, seed, events, turns)
+            return await run(path, seed, events, turns, kinds, naming=naming)
 
 
 def wrong(told: dict[str, Any]) -> list[str]:
@@ -249,8 +259,10 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--events", type=int, default=100_000, help="of each stretch")
     parser.add_argument("--turns", type=int, default=3, help="clean and poisoned stretches, of each so many")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="only these, to see what each costs")
+    parser.add_argument("--unnamed", action="store_true", help="the reaction does not say which events it refuses")
     given = parser.parse_args()
-    told = asyncio.run(whole(given.seed, given.events, given.turns))
+    told = asyncio.run(whole(given.seed, given.events, given.turns, given.kinds, naming=not given.unnamed))
     print(json.dumps(told | {"wrong": wrong(told)}, indent=1))
     return int(bool(wrong(told)))
 

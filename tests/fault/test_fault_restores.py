@@ -1,5 +1,6 @@
 """Older databases under a whole programme: the run itself takes minutes, so `make test` holds its judgement alone."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from deploy.local.programs import SERVICES
 from libs.events.topics import read_by
 from tests.conftest import stack_folder
-from tests.fault import restores
-from tests.fault.drill import PROJECTIONS, State
+from tests.fault import again, restores
+from tests.fault.drill import PROJECTIONS, Holding, State
 
 LANE = ("applied", 1)
 BEFORE = State("a", 10, 0, {LANE: 5})
@@ -32,6 +33,24 @@ def test_a_lane_not_read_and_a_row_neither_there_nor_parked_are_found(after: Sta
 def test_every_service_that_reads_has_a_projection_to_look_at() -> None:
     assert set(PROJECTIONS) == set(SERVICES)
     assert all(read_by(service) for service in SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        (Holding({"entry": Counter("ab")}, Counter(["paid"]), Counter()), 0),
+        (Holding({"entry": Counter("abb")}, Counter(["paid"]), Counter()), 1),
+        (Holding({"entry": Counter("ac")}, Counter(["paid"]), Counter()), 1),
+        (Holding({"entry": Counter("ab")}, Counter(["paid", "paid"]), Counter()), 1),
+        (Holding({"entry": Counter("ab")}, Counter(["paid"]), Counter(["a contradiction"])), 0),
+    ],
+)
+def test_a_second_effect_is_a_row_or_an_event_and_what_is_parked_is_only_told(after: Holding, seconds: int) -> None:
+    before = Holding({"entry": Counter("ab")}, Counter(["paid"]), Counter())
+    found = again.difference(before, after)
+    assert bool(found) == (after != before)
+    told = {"sources": {"training": {"events": 1, "changed": {"finance": found}}}}
+    assert len(again.wrong(told)) == seconds
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from libs.events.topics import TOPICS
 from services.selection import changes, commands
 from services.selection.beacon_client import BeaconClient
 from services.selection.domain.quotas import Stratum, Tier, parse_provinces
-from services.selection.domain.wave import State
+from services.selection.domain.wave import State, mark
 from services.selection.draws import Machine
 from services.selection.jobs import run_draws
 from services.selection.main import PROVINCES
@@ -107,8 +107,9 @@ class World:
             )  # fmt: skip
 
     async def approve(self, wave: int = 1, programme: str = PROGRAMME, person: str = "checker") -> State:
+        read, now = mark(await self.view(wave, programme)), self.clock.now()
         async with self.database.transaction() as tx:
-            return await commands.approve(tx, self.machine.store, programme, wave, person, self.clock.now())
+            return await commands.approve(tx, self.machine.store, programme, wave, read, person, now)
 
     async def announce(self, wave: int = 1, **given: Any) -> None:
         await self.propose(wave, **given)
@@ -118,7 +119,9 @@ class World:
         now = self.clock.now()
         async with self.database.transaction() as tx:
             await commands.ask_void(tx, self.machine.store, programme, wave, reason, "maker", now)
-            return await commands.approve_void(tx, self.machine.store, programme, wave, "checker", now)
+        read = mark(await self.view(wave, programme))
+        async with self.database.transaction() as tx:
+            return await commands.approve_void(tx, self.machine.store, programme, wave, read, "checker", now)
 
     async def change_times(self, wave: int = 1, person: str = "checker", **times: datetime) -> dict[str, Any]:
         """Other times, asked by one and approved by another; `opens_at`, `closes_at`, `draws_at`."""

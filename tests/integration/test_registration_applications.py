@@ -139,6 +139,19 @@ async def test_an_empty_wave_closes_too_and_closing_twice_says_it_once(desk: Des
     assert (stated["count"], stated["digest"]) == (0, hashlib.sha256(b"").hexdigest())
 
 
+async def test_a_wave_that_is_told_again_from_its_opening_stays_closed(desk: Desk) -> None:
+    """As after a restore of selection, which then sends what it had sent in a new epoch."""
+    await desk.open_wave()
+    one, two = await desk.citizens(2)
+    await desk.join(one)
+    await desk.hear(closed())
+    stated = await desk.announced()
+    await desk.open_wave()
+    assert code((await desk.join(two))[0]) == "wave-not-open"
+    await desk.hear(closed())
+    assert await desk.announced() == stated
+
+
 async def test_nobody_is_lost_between_the_last_join_and_the_closing(desk: Desk) -> None:
     """A join that is under way when the wave closes is counted; one that comes later is refused."""
     early, late = await desk.citizens(2)

@@ -72,6 +72,11 @@ def citizen(citizen_id: str) -> dict[str, str]:
 MAKER, CHECKER = staff("maker", "ani"), staff("checker", "budi")
 
 
+async def read(client: AsyncClient) -> dict[str, str]:
+    """The wave as a checker reads it now: what they name when they approve."""
+    return {"mark": (await client.get(WAVE)).json()["mark"]}
+
+
 async def test_a_wave_from_the_first_request_to_the_verified_bundle(
     client: AsyncClient, world: World, tmp_path: Path
 ) -> None:
@@ -79,7 +84,7 @@ async def test_a_wave_from_the_first_request_to_the_verified_bundle(
     assert proposed.status_code == 201
     assert proposed.json()["state"] == "proposed"
     assert sum(quota["seats"] for quota in proposed.json()["quotas"]) == 20
-    approved = await client.post(f"{WAVE}/approval", json={}, headers=CHECKER)
+    approved = await client.post(f"{WAVE}/approval", json=await read(client), headers=CHECKER)
     assert (approved.status_code, approved.json()) == (200, {"state": "announced"})
     people = crowd(120)
     await world.tick(OPENS)
@@ -127,19 +132,38 @@ async def test_the_roles_are_kept_apart(client: AsyncClient) -> None:
     assert (await client.post("/v1/waves", json=body)).status_code == 401
     assert (await client.post("/v1/waves", json=body, headers=CHECKER)).status_code == 403
     assert (await client.post("/v1/waves", json=body, headers=MAKER)).status_code == 201
-    assert (await client.post(f"{WAVE}/approval", json={}, headers=MAKER)).status_code == 403
-    same = await client.post(f"{WAVE}/approval", json={}, headers=staff("checker", "ani"))
+    told = await read(client)
+    assert (await client.post(f"{WAVE}/approval", json=told, headers=MAKER)).status_code == 403
+    same = await client.post(f"{WAVE}/approval", json=told, headers=staff("checker", "ani"))
     assert (same.status_code, same.json()["errors"][0]["code"]) == (409, "same-person")
     assert (await client.get("/v1/me/draws", headers=MAKER)).status_code == 401
 
 
+async def test_what_was_replaced_since_it_was_read_is_not_approved(client: AsyncClient, world: World) -> None:
+    body = {"programme": PROGRAMME, "wave": 1, "seats": 20}
+    await client.post("/v1/waves", json=body, headers=MAKER)
+    told = await read(client)
+    world.clock.at += timedelta(seconds=1)
+    await client.post("/v1/waves", json=body, headers=MAKER)
+    refused = await client.post(f"{WAVE}/approval", json=told, headers=CHECKER)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "read-anew")
+    for nothing in ({}, {"mark": ""}):
+        assert (await client.post(f"{WAVE}/approval", json=nothing, headers=CHECKER)).status_code == 422
+    assert (await client.post(f"{WAVE}/approval", json=await read(client), headers=CHECKER)).status_code == 200
+    told = await read(client)
+    await client.post(f"{WAVE}/void", json={"reason": "Kuota provinsi keliru"}, headers=MAKER)
+    refused = await client.post(f"{WAVE}/void/approval", json=told, headers=CHECKER)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "read-anew")
+    assert (await client.get(WAVE)).json()["state"] == "announced"
+
+
 async def test_voiding_over_http(client: AsyncClient) -> None:
     await client.post("/v1/waves", json={"programme": PROGRAMME, "wave": 1}, headers=MAKER)
-    await client.post(f"{WAVE}/approval", json={}, headers=CHECKER)
+    await client.post(f"{WAVE}/approval", json=await read(client), headers=CHECKER)
     assert (await client.post(f"{WAVE}/void", json={"reason": "pendek"}, headers=MAKER)).status_code == 422
     reason = {"reason": "Kuota provinsi keliru"}
     assert (await client.post(f"{WAVE}/void", json=reason, headers=MAKER)).status_code == 202
-    voided = await client.post(f"{WAVE}/void/approval", json={}, headers=CHECKER)
+    voided = await client.post(f"{WAVE}/void/approval", json=await read(client), headers=CHECKER)
     assert voided.json() == {"state": "voided"}
     shown = (await client.get(WAVE)).json()
     assert shown["void"]["reason"] == "Kuota provinsi keliru"
@@ -148,7 +172,7 @@ async def test_voiding_over_http(client: AsyncClient) -> None:
 
 async def test_officers_change_the_times_over_http_and_everybody_sees_it(client: AsyncClient) -> None:
     await client.post("/v1/waves", json={"programme": PROGRAMME, "wave": 1}, headers=MAKER)
-    await client.post(f"{WAVE}/approval", json={}, headers=CHECKER)
+    await client.post(f"{WAVE}/approval", json=await read(client), headers=CHECKER)
     body = {"closes_at": "2020-04-16T20:00:00+07:00", "reason": "Kantor tutup karena banjir"}
     assert (await client.post(f"{WAVE}/times", json=body | {"reason": "pendek"}, headers=MAKER)).status_code == 422
     assert (await client.post(f"{WAVE}/times", json=body, headers=CHECKER)).status_code == 403

@@ -11,8 +11,10 @@ from libs.events import ids
 from libs.events.codec import Poison
 from libs.events.contracts import Applied, MembershipRevoked
 from libs.events.refusal import Refused
+from services.selection import commands
 from services.selection.commands import approve_void
 from services.selection.domain.quotas import Stratum
+from services.selection.domain.wave import mark
 from services.selection.draws import draw_one
 from services.selection.publishing import publish_some
 from services.selection.views import recycled_seat
@@ -81,9 +83,10 @@ async def test_a_wave_whose_closing_time_has_passed_is_not_announced(world: Worl
 
 async def test_voiding_needs_a_reason_and_another_person_and_is_public(world: World) -> None:
     await world.announce()
+    read = mark(await world.view())
     with pytest.raises(Refused, match="no-void-asked"):
         async with world.database.transaction() as tx:
-            await approve_void(tx, world.machine.store, PROGRAMME, 1, "checker", OPENS)
+            await approve_void(tx, world.machine.store, PROGRAMME, 1, read, "checker", OPENS)
     assert await world.void(reason="Kuota Papua salah hitung") == "voided"
     (event,) = await world.said("wave-voided")
     assert event["data"]["reason"] == "Kuota Papua salah hitung"
@@ -92,6 +95,26 @@ async def test_voiding_needs_a_reason_and_another_person_and_is_public(world: Wo
     assert "Legal steps: -" in refused.value.refusals[0].en
     with pytest.raises(Refused, match="illegal-step"):
         await world.propose()
+
+
+async def test_a_checker_approves_only_what_they_have_read(world: World) -> None:
+    store, now = world.machine.store, world.clock.now()
+    await world.propose(seats=100)
+    read = mark(await world.view())
+    await world.propose(seats=90, person="another maker")
+    with pytest.raises(Refused, match="read-anew"):
+        async with world.database.transaction() as tx:
+            await commands.approve(tx, store, PROGRAMME, 1, read, "checker", now)
+    assert await world.state() == "proposed"
+    await world.approve()
+    for reason in ("Kuota Papua salah hitung", "Kuota Maluku salah hitung"):
+        read = mark(await world.view())
+        async with world.database.transaction() as tx:
+            await commands.ask_void(tx, store, PROGRAMME, 1, reason, "maker", now)
+    with pytest.raises(Refused, match="read-anew"):
+        async with world.database.transaction() as tx:
+            await approve_void(tx, store, PROGRAMME, 1, read, "checker", now)
+    assert await world.state() == "announced"
 
 
 async def test_a_draw_can_be_voided_until_the_first_result_is_sent_and_keeps_its_ranks(world: World) -> None:

@@ -4,14 +4,16 @@ Each follows its namesake in `libs.events` step by step. To crash one is to forg
 What it says when it stops is the name of the fault point, or of the wait, at which it stands.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
 
 from libs.events import codec
 from libs.events.numbering import Ahead, Behind, Lane, Numbers
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
+from libs.events.runs import Run, refused
 from tests.model.stores import Cursor, Happened, Row, Sink, Source, as_run
 from tests.support import by_lane
 
@@ -191,22 +193,18 @@ class Worker:
 
     def apply(self, records: Sequence[Read]) -> Process:
         """Consumer._apply_or_halve"""
+        wary = False
         while True:
             try:
-                yield from self.apply_once(records)
+                yield from self.apply_once(records, wary)
             except Dead:  # the connection is gone, which is no fault of the records
                 continue
-            except codec.Poison as poison:
-                if len(records) > 1:
-                    half = len(records) // 2
-                    yield from self.apply(records[:half])
-                    yield from self.apply(records[half:])
-                    return
-                records[0].event, records[0].poison = None, poison
+            except codec.Poison:
+                wary = True
             else:
                 return
 
-    def apply_once(self, records: Sequence[Read]) -> Process:
+    def apply_once(self, records: Sequence[Read], wary: bool) -> Process:
         """Consumer.apply_once"""
         _reconnect(self)
         sink, decisions = self.sink, self.decisions
@@ -216,12 +214,14 @@ class Worker:
         verdicts: dict[Lane, Verdict] = {}
         news: list[Read] = []
         whole: list[Any] = []
+        taken: list[Run] = []
         for lane in lanes:
             run = [read for read in records if read.lane == lane]
             position, regular = sink.positions.get(lane, Position()), as_run(run)
             if regular and (in_step := decisions.in_step(position, regular, {key for _, key in sink.held()})):
                 verdicts[lane] = in_step
                 whole += regular.events
+                taken.append(regular)
                 self.world.seen["taken as a whole"] += len(run) > 1
                 continue
             verdict = decisions.sort_out(position, run)
@@ -234,7 +234,13 @@ class Worker:
             news = [read for read in news if (read.lane, read.offset, read.value) not in parked]
         healthy, poison = decisions.divide(news, sink.held())
         events: list[Happened] = [event for _, group in decisions.in_order([*whole, *healthy]) for event in group]
-        if any(event.id in self.world.broken for event in events):
+        broken = {id(event): codec.Poison("contradiction", "") for event in events if event.id in self.world.broken}
+        if broken and wary:  # ordering.Refusals
+            self.world.seen["refused in a savepoint"] += 1
+            _, more = decisions.divide(refused(cast(Any, events), news, taken, broken), set())
+            poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
+            events = _in_turn(events, broken)
+        elif broken:
             unlock(sink, self.name)
             raise codec.Poison("contradiction", "it contradicts what is known")
         yield "consumer.applied"
@@ -262,6 +268,17 @@ class Worker:
                 self.gaps[lane] = verdict.gap.first
                 if self.decisions.search_on_gap and lane in self.here:
                     self.here[lane] = 0
+
+
+def _in_turn(events: Sequence[Happened], broken: Mapping[int, codec.Poison]) -> list[Happened]:
+    """ordering.Refusals: what neither is refused nor stands behind such an event of its key."""
+    kept, left = list[Happened](), set[str]()
+    for event in events:
+        if id(event) in broken:
+            left.add(event.key())
+        elif event.key() not in left:
+            kept.append(event)
+    return kept
 
 
 def _reconnect(worker: Worker) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from libs.events.programme import load_programmes
 from services.selection.domain.ceremony import Official
-from services.selection.page_parts import appeal_until, ceremony_parts, mark
+from services.selection.page_parts import appeal_until, ceremony_parts
 from tests.support import jakarta
 
 SPOKE, SILENT = Official("Ombudsman", b"a" * 32, b"s" * 32), Official("Treasury", b"b" * 32)
@@ -50,11 +50,3 @@ def test_an_exclusion_can_be_contested_until_the_end_of_the_last_day_in_jakarta(
     assert last.replace(microsecond=0) == jakarta("2020-05-01 23:59:59")
     assert appeal_until({"state": "drawn", "published_at": None}, rules) is None
     assert appeal_until(published, None) is None
-
-
-def test_the_mark_changes_with_everything_that_a_checker_reads() -> None:
-    names = ("proposed_at", "seats", "recycle", "opens_at", "closes_at", "draws_at", "void_asked_at", "void_reason")
-    read = dict.fromkeys(names)
-    marks = {mark(read), *(mark(read | {name: "other"}) for name in names)}
-    assert len(marks) == 1 + len(names)
-    assert mark(read | {"winners": 1}) == mark(read)

@@ -6,7 +6,7 @@ import pytest
 
 from libs.events.programme import load_programmes
 from libs.events.refusal import Refusal
-from services.selection.domain.wave import TRANSITIONS, State, Step, approve, legal, move, propose, void
+from services.selection.domain.wave import MARKED, TRANSITIONS, State, Step, approve, legal, mark, move, propose, void
 from services.selection.views import DUE, WAITING
 from tests.support import jakarta
 
@@ -92,3 +92,10 @@ def test_every_living_state_says_what_is_due_and_every_sentence_comes_in_two_lan
         assert indonesian
         assert english
         assert indonesian != english
+
+
+def test_the_mark_changes_with_everything_that_a_checker_reads() -> None:
+    read = dict.fromkeys(MARKED)
+    marks = {mark(read), *(mark(read | {name: "other"}) for name in MARKED)}
+    assert len(marks) == 1 + len(MARKED)
+    assert mark(read | {"winners": 1}) == mark(read)

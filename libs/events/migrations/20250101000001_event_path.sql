@@ -25,6 +25,9 @@ CREATE TABLE outbox (
 CREATE TABLE outbox_0 PARTITION OF outbox FOR VALUES FROM (MINVALUE) TO (5000000);
 CREATE TABLE outbox_1 PARTITION OF outbox FOR VALUES FROM (5000000) TO (10000000);
 
+-- This table and the others whose few rows change with every batch keep nine tenths of each page free: a new version then
+-- stands beside the old one, no index is touched, and whoever comes next clears what nobody can see any more. Vacuum leaves
+-- the pages as they are: to give one back it would lock everybody out, and the next batch would need it again.
 -- How far the relay has come. One row. Whoever holds `owner` may move it: a relay that lost it finds out when it stores.
 CREATE TABLE relay (
     one           boolean     PRIMARY KEY DEFAULT true CHECK (one),
@@ -35,7 +38,7 @@ CREATE TABLE relay (
     epoch         integer     NOT NULL DEFAULT 1,
     xid           xid8        NOT NULL DEFAULT '0',
     position      bigint      NOT NULL DEFAULT 0
-);
+) WITH (fillfactor = 10, vacuum_truncate = off);
 INSERT INTO relay DEFAULT VALUES;
 
 -- The last number given in each partition, and the offset at which Kafka has it; stored in the same transaction as the
@@ -47,7 +50,7 @@ CREATE TABLE relay_number (
     number_at bigint   NOT NULL DEFAULT -1,   -- -1: not known
     born      bigint,                         -- when the first record was written, milliseconds of Kafka
     PRIMARY KEY (topic, lane)
-);
+) WITH (fillfactor = 10, vacuum_truncate = off);
 
 -- How far this service has come in what others say. The row is locked, and moves, in the transaction of the effects.
 CREATE TABLE position (
@@ -59,7 +62,7 @@ CREATE TABLE position (
     epoch       integer  NOT NULL DEFAULT 0,
     number_at   bigint   NOT NULL DEFAULT 0 CHECK (number_at >= 0),   -- the offset of `number`: reading goes on there
     PRIMARY KEY (source, topic, lane)
-);
+) WITH (fillfactor = 10, vacuum_truncate = off);
 
 -- Events that could not be applied, and every later event of their keys, until somebody repairs the cause.
 CREATE TABLE parked (

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from hashlib import sha256
+from typing import Any, Final
 
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal
@@ -76,6 +77,16 @@ RESULTS_SENT: Final = Refusal(
     "Results are already on their way to citizens; this wave can not be voided or drawn again any more. Whoever "
     "disagrees can appeal.",
 )
+READ_ANEW: Final = Refusal(
+    "read-anew",
+    409,
+    "Yang Anda baca sudah diganti sejak itu, jadi belum ada yang disetujui. Baca lagi, lalu putuskan.",
+    "What you have read was replaced meanwhile, so nothing was approved. Read it again, then decide.",
+)
+MARKED: Final = (
+    "proposed_at", "seats", "recycle", "opens_at", "closes_at", "draws_at", "void_asked_at", "void_reason",
+)  # fmt: skip
+"""The columns of a wave that a checker reads before they agree to a proposal or a void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,11 @@ def approve(
             "The closing time of this wave has passed. Propose it again with new times.",
         )
     return after
+
+
+def mark(view: Mapping[str, Any]) -> str:
+    """Stands for what a checker reads of a wave; another one after the proposal or the wish to void was replaced."""
+    return sha256(repr([str(view[name]) for name in MARKED]).encode()).hexdigest()[:32]
 
 
 def same_person() -> Refusal:

@@ -1,0 +1,152 @@
+"""What one relay reads and sends: batches that end before memory does, and a batch that Kafka refuses."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
+
+from deploy.local import bus as local_bus
+from deploy.local.bus import Cluster
+from libs.events import codec, outbox
+from libs.events.contracts import TrainingRated
+from libs.events.database import QUERIES
+from libs.events.numbering import in_order
+from libs.events.relay import Relay
+from libs.events.topics import TOPICS
+from tests.integration.conftest import Party
+from tests.integration.test_events_path import TOPIC, Effects, counted, rated, records, say
+from tests.integration.test_events_path_lost import restarting
+
+Join = Callable[[str], Any]
+MIB = 2**20
+REFUSED_BYTES = 20_000
+COPY_THE_FIRST = """
+INSERT INTO outbox (topic, lane, key, value)
+SELECT topic, lane, key, value FROM outbox, generate_series(2, 5000)"""
+CITIZEN = f"{7:032x}"
+LANE = TOPICS[TOPIC].lane(CITIZEN)
+
+
+def sized(size: int, course: int, stars: int = 5) -> TrainingRated:
+    """An event of citizen 7 with so many bytes in the outbox."""
+    small = rated(7, course, stars)
+    room = size - len(codec.encode(small)) + len(small.programme)
+    return small.model_copy(update={"programme": "p" * room})
+
+
+async def test_a_batch_of_the_largest_events_ends_after_16_mib_and_loses_none(
+    party: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    send = Relay.send
+
+    async def noting(self: Relay, lanes: Any) -> Any:
+        read.append(sum(len(value) for *_, values in lanes for value in values))
+        return await send(self, lanes)
+
+    monkeypatch.setattr(Relay, "send", noting)
+    training = await party("training")
+    largest = [sized(outbox.BYTES_MAX, course) for course in range(150)]
+    await say(training, *(rated(who, 1) for who in range(100)), *largest, *(rated(who, 2) for who in range(100)))
+    await training.relay()
+    assert max(read) < 16 * MIB + outbox.BYTES_MAX
+    assert sum(read) > 150 * outbox.BYTES_MAX
+    sent = [event["data"]["course_id"] for _, _, key, event in await records(training) if key == CITIZEN.encode()]
+    wanted = [event.course_id for event in [rated(7, 1), *largest, rated(7, 2)]]
+    assert sent == wanted
+
+
+async def test_no_array_grows_past_what_postgresql_can_hold(party: Join) -> None:
+    """5,000 of the largest events in one lane are 1.3 GB. The first is written; the others are copies of its row."""
+    training = await party("training")
+    await say(training, sized(outbox.BYTES_MAX, 1))
+    async with training.database.connection() as connection:
+        await connection.execute(COPY_THE_FIRST)
+
+        async def read() -> list[Any]:
+            return [*await QUERIES.outbox_after(connection, xid=0, position=0, limit=10_000)]
+
+        async def readable() -> bool:
+            return sum(len(row["keys"]) for row in await read()) == 5000
+
+        await training.until(readable)
+        assert [set(row["values"]) for row in await read()] == [{None}]
+        [lane] = map(in_order, await QUERIES.outbox_after_large(connection, xid=0, position=0, limit=10_000))
+    assert {len(value) for value in lane[5]} == {outbox.BYTES_MAX}
+    assert 16 * MIB <= len(lane[5]) * outbox.BYTES_MAX < 16 * MIB + outbox.BYTES_MAX
+
+
+def limit_topic(bus: Cluster) -> None:
+    """Make the topic anew, so that it refuses a record that is not small."""
+    admin, topic = bus.admin(), TOPICS[TOPIC]
+    admin.delete_topics([TOPIC], operation_timeout=30)[TOPIC].result(30)
+    deadline = time.monotonic() + 30
+    while TOPIC in admin.list_topics(timeout=10).topics and time.monotonic() < deadline:
+        time.sleep(0.05)
+    config = local_bus.settings(topic, 1) | {"max.message.bytes": str(REFUSED_BYTES)}
+    admin.create_topics([NewTopic(TOPIC, topic.partitions, 1, config=config)])[TOPIC].result(30)
+
+
+def unlimit_topic(bus: Cluster) -> None:
+    size = ConfigEntry("max.message.bytes", str(MIB), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, TOPIC, incremental_configs=[size])
+    admin = bus.admin()  # held until the answers are there
+    for answer in admin.incremental_alter_configs([resource]).values():
+        answer.result(30)
+
+
+async def numbers(party: Party) -> list[int]:
+    """What stands on the lane of citizen 7, in the order of the log."""
+    return [int(event["sequence"]) for lane, _, _, event in await records(party) if lane == LANE]
+
+
+@pytest.mark.parametrize(
+    ("known", "left"),
+    [
+        pytest.param([], [2], id="a producer new to the lane: what follows the refused batch is taken"),
+        pytest.param([1], [1], id="a producer with a place in the lane: what follows is out of sequence"),
+    ],
+)
+async def test_a_batch_that_kafka_refuses_while_the_next_one_is_on_its_way_has_its_effects_once_and_in_order(
+    party: Join, bus: Cluster, monkeypatch: pytest.MonkeyPatch, known: list[int], left: list[int]
+) -> None:
+    monkeypatch.setattr("libs.events.relay.BATCH_ROWS", 1)
+    limit_topic(bus)
+    training, reader, effects = await party("training"), await party("selection"), Effects()
+    await effects.prepare(reader)
+    refused, following = len(known) + 1, len(known) + 2
+
+    async def has_sent_what_is_known() -> bool:
+        return await numbers(training) == known
+
+    async def send_until_it_fails() -> None:
+        async with training.relaying():
+            for number in known:
+                await say(training, rated(7, number, number))
+            await training.until(has_sent_what_is_known)
+            await say(training, sized(2 * REFUSED_BYTES, refused, refused), rated(7, following, following))
+            await training.until(never)
+
+    with pytest.raises(MessageSizeTooLargeError):
+        await send_until_it_fails()
+    assert await numbers(training) == left
+
+    async with reader.consuming({TrainingRated: effects.on_rated}), restarting(training) as ends:
+        await training.until(lambda: has_failed(ends))
+        assert await effects.of(reader) == ({CITIZEN: known} if known else {})
+        unlimit_topic(bus)
+        await reader.until(lambda: counted(reader, effects, following))
+    assert set(ends) == {"MessageSizeTooLargeError"}
+    assert await effects.of(reader) == {CITIZEN: list(range(1, following + 1))}
+    assert (await numbers(training))[-2:] == [refused, following]
+
+
+async def never() -> bool:
+    return False
+
+
+async def has_failed(ends: list[str]) -> bool:
+    return len(ends) >= 2
