@@ -77,7 +77,8 @@ UPDATE relay
    SET owner = :owner::uuid,
        backend = pg_backend_pid(),
        backend_start = (SELECT activity.backend_start FROM pg_stat_activity AS activity WHERE activity.pid = pg_backend_pid()),
-       beat = beat + 1
+       beat = beat + 1,
+       looked = false
  WHERE owner IS NULL
     OR beat = :silent_since::bigint
     OR NOT EXISTS (SELECT FROM pg_stat_activity AS activity
@@ -164,8 +165,16 @@ ON CONFLICT (topic, lane) DO UPDATE SET number = excluded.number, number_at = -1
 -- Tell all processes of the service to hold still, with the reason; an empty one lets them go on.
 UPDATE relay SET held = nullif(:why, '') WHERE held IS DISTINCT FROM nullif(:why, '');
 
--- name: relay_held$
-SELECT held FROM relay;
+-- name: relay_looked!
+-- The owner has held the topics against this database, and may send.
+UPDATE relay SET looked = true WHERE owner = :owner::uuid;
+
+-- name: relay_held^
+-- Why nobody may act, and whether an owner that is still there has looked. A database put back from a copy names an owner
+-- whose connection is gone.
+SELECT held, looked AND owner IS NOT NULL AND EXISTS (SELECT FROM pg_stat_activity AS activity
+                                 WHERE activity.pid = backend AND activity.backend_start = relay.backend_start) AS looked
+  FROM relay;
 
 -- name: position_open!
 -- A row for every lane this service may be given; an existing one is left as it is.

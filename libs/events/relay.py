@@ -88,6 +88,7 @@ class Relay:
             try:
                 async with self._beating():
                     self.born = await check_restore(connection, self.owner, self.service, reader)
+                await QUERIES.relay_looked(connection, owner=self.owner)
                 state = await QUERIES.relay_state(connection)
                 self.epoch, self.cursor = (
                     state["epoch"],

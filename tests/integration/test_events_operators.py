@@ -249,15 +249,20 @@ async def test_processes_without_the_relay_stop_acting_and_go_on_when_it_may_sen
         jobs=[Every(name="sweep", seconds=0, run=sweep)],
     )
     process = Runtime(service, ["jobs"])
+    relay = await asyncpg.connect(training.settings.database_url.get_secret_value())
     running = asyncio.create_task(process.run())
 
     async def at(state: str) -> bool:
-        return process.health.roles.get("jobs", "").startswith(state)
+        return hasattr(process, "health") and process.health.roles.get("jobs", "").startswith(state)
 
     async def busy(more: int) -> bool:
         return rounds >= more
 
     try:
+        await QUERIES.relay_take(relay, owner="ab" * 16, silent_since=-1)
+        await training.until(lambda: at("held: no relay has held the topics against this database yet"))
+        assert rounds == 0
+        await QUERIES.relay_looked(relay, owner="ab" * 16)
         await training.until(lambda: busy(2))
         elsewhere = Hold(training.database, lambda why: None)
         elsewhere.found("older than its topics")
@@ -275,5 +280,6 @@ async def test_processes_without_the_relay_stop_acting_and_go_on_when_it_may_sen
         assert not process.surface.state.held
         assert (await process.health.ready())["ready"]
     finally:
+        await relay.close()
         process.stopping.set()
         await asyncio.wait_for(running, 20)
