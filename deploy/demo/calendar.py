@@ -36,14 +36,13 @@ RECOVERY: Final = Wave(
 )
 RECOVERY_PROPOSED: Final = jakarta("2020-10-30 10:00")
 BETWEEN: Final = tuple(
-    jakarta(f"2020-{day} 12:00")
-    for day in ("07-04", "07-11", "07-25", "08-08", "08-22", "09-05", "09-19", "10-03", "10-17")
+    jakarta(f"2020-{day} 12:00") for day in ("07-04", "07-11", "07-25", "08-15", "09-05", "09-26", "10-17")
 )
 AFTER: Final = tuple(
     jakarta(f"{day} 12:00")
-    for day in ("2020-11-21", "2020-11-28", "2020-12-12", "2020-12-26", "2021-01-09", "2021-01-23", "2021-02-06",
-                "2021-02-20", "2021-03-04")
-)  # fmt: skip
+    for day in ("2020-11-21", "2020-11-28", "2020-12-12", "2021-01-09", "2021-02-06", "2021-03-04")
+)
+"""Between waves incentives fall due by the month, for one wave after the other: a batch every second or third week."""
 CLOSING: Final = tuple(jakarta(f"2021-03-{day} 12:00") for day in ("06", "07"))
 YEAR_END: Final = jakarta("2021-03-08 09:00")
 SETTLED: Final = jakarta("2021-03-10 09:00")

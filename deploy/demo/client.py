@@ -21,7 +21,7 @@ from deploy.demo.wire import Broken, Reply, Wire
 
 T = TypeVar("T")
 
-WIDTH: Final = 128
+WIDTH: Final = 256
 """Requests under way at once. More only lengthens the queues inside the services."""
 ANSWER_SECONDS_MAX: Final = 20
 PATIENCE_SECONDS: Final = 90

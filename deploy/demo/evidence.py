@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,7 @@ from deploy.demo.citizens import Crowd
 from deploy.demo.draws import Draws
 from deploy.demo.facts import Attempt, Facts
 from deploy.demo.officers import Officers
-from deploy.demo.scan import PersonalScan
+from deploy.demo.scan import Feed, ScanBeside
 from deploy.demo.world import World
 from deploy.local.bus import Cluster
 from libs.events.topics import TOPICS
@@ -59,7 +58,7 @@ async def each_record(cluster: Cluster, take: Take, lanes: Sequence[TopicPartiti
         await consumer.stop()
 
 
-async def read_topics(cluster: Cluster, facts: Facts, scan: PersonalScan, lanes: Sequence[TopicPartition] = ()) -> None:
+async def read_topics(cluster: Cluster, facts: Facts, scan: Feed, lanes: Sequence[TopicPartition] = ()) -> None:
     """Give every record to the facts and to the scan."""
 
     def take(lane: TopicPartition, records: list[Any]) -> None:
@@ -83,7 +82,7 @@ def _bytes_of(records: Iterable[Any]) -> Iterable[bytes]:
         yield from (name.encode() + b" " + (value or b"") for name, value in record.headers)
 
 
-def read_logs(folder: Path, scan: PersonalScan) -> None:
+def read_logs(folder: Path, scan: Feed) -> None:
     """Scan every log file, in pieces that end at the end of a line."""
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
@@ -93,7 +92,7 @@ def read_logs(folder: Path, scan: PersonalScan) -> None:
                 scan.feed(f"log {path.name}", piece + file.readline())
 
 
-async def read_metrics(world: World, scan: PersonalScan) -> None:
+async def read_metrics(world: World, scan: Feed) -> None:
     for name, url in world.services.items():
         scan.feed(f"metrics of {name}", bytes(await world.client.get(url + "/metrics")))
 
@@ -145,19 +144,21 @@ async def gather(
     """Everything, once the replay has come to rest."""
     lines = world.history.read("joined", "withdrawn", "wave-announced")
     people = [citizen.person for citizen in crowd.citizens]
-    facts, scan = Facts(), PersonalScan(people)
-    world.show("Reading every record of the bus")
-    await read_topics(cluster, facts, scan)
-    world.show("Asking the rails, the ledger and finance for their books")
-    bank, bank_twice = await rail_book(world, "bank")
-    wallet, wallet_twice = await rail_book(world, "ewallet")
-    ledger, finance = six(await officers.ledger()), six(await officers.books())
-    applicants = [citizen for citizen in crowd.citizens if citizen.applications]
-    sample = applicants[:: max(1, len(applicants) // SAMPLE)]
-    seen = await crowd.outlook(sample)
-    world.show("Looking for anything personal in topics, logs and metrics")
-    await read_metrics(world, scan)
-    await asyncio.to_thread(read_logs, logs, scan)
+    facts = Facts()
+    with ScanBeside(people) as scan:
+        world.show("Reading every record of the bus")
+        await read_topics(cluster, facts, scan)
+        world.show("Asking the rails, the ledger and finance for their books")
+        bank, bank_twice = await rail_book(world, "bank")
+        wallet, wallet_twice = await rail_book(world, "ewallet")
+        ledger, finance = six(await officers.ledger()), six(await officers.books())
+        applicants = [citizen for citizen in crowd.citizens if citizen.applications]
+        sample = applicants[:: max(1, len(applicants) // SAMPLE)]
+        seen = await crowd.outlook(sample)
+        world.show("Looking for anything personal in topics, logs and metrics")
+        await read_metrics(world, scan)
+        await asyncio.to_thread(read_logs, logs, scan)
+        personal, scanned_bytes = await scan.found()
     return Evidence(
         joined={line["application_id"]: line["citizen_id"] for line in lines if line["kind"] == "joined"},
         withdrawn=frozenset(line["application_id"] for line in lines if line["kind"] == "withdrawn"),
@@ -171,8 +172,8 @@ async def gather(
         before_year_end=before_year_end,
         seen_by_citizens=seen,
         draws=await draws.verdicts(),
-        personal=Counter(scan.findings),
-        scanned_bytes=scan.scanned_bytes,
+        personal=personal,
+        scanned_bytes=scanned_bytes,
         parked=await parked(world),
     )
 

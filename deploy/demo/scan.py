@@ -5,11 +5,15 @@ words against names and e-mail hosts; hexadecimal runs against plain hashes of N
 trying all of them. A finding names where it was seen, never what was seen.
 """
 
+import asyncio
 import hashlib
+import multiprocessing
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from types import TracebackType
+from typing import Final, Protocol
 
 from deploy.demo.population import Person, secrets_of
 
@@ -22,6 +26,12 @@ _DIGITS = re.compile(rb"\d{9,}")
 _WORDS = re.compile(rb"[A-Za-z]{5,}")
 _HEXADECIMAL = re.compile(rb"[0-9a-f]{32,64}")
 _BOUNDED = re.compile(rb"(?<![0-9A-Za-z])(?:\+?62|0)?(\d{9,15})(?![0-9A-Za-z])")
+
+
+class Feed(Protocol):
+    """Whoever looks through what it is told."""
+
+    def feed(self, where: str, data: bytes) -> None: ...
 
 
 class PersonalScan:
@@ -57,6 +67,49 @@ class PersonalScan:
     def _note(self, where: str, kind: str, times: int) -> None:
         if times:
             self.findings[where, kind] += times
+
+
+class ScanBeside:
+    """A scan in a process of its own: there is as much to look through as to read. `with` ends the process."""
+
+    def __init__(self, people: Iterable[Person]) -> None:
+        # Not a fork: this process has an event loop and connections. What is told is looked at in the order of telling.
+        apart = multiprocessing.get_context("spawn")
+        self._worker = ProcessPoolExecutor(1, apart, initializer=_begin, initargs=(list(people),))
+        self._fed: list[Future[None]] = []
+
+    def __enter__(self) -> "ScanBeside":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.shutdown(cancel_futures=True)
+
+    def feed(self, where: str, data: bytes) -> None:
+        """Have a piece scanned. Pieces must not cut a record or a line in two."""
+        self._fed.append(self._worker.submit(_feed, where, data))
+
+    async def found(self) -> tuple[Counter[tuple[str, str]], int]:
+        """The findings, and how many bytes were looked at. Raises what went wrong in there."""
+        await asyncio.gather(*map(asyncio.wrap_future, self._fed))
+        return await asyncio.wrap_future(self._worker.submit(_found))
+
+
+_scans: list[PersonalScan] = []
+"""The one scan of a worker's process."""
+
+
+def _begin(people: Sequence[Person]) -> None:
+    _scans.append(PersonalScan(people))
+
+
+def _feed(where: str, data: bytes) -> None:
+    _scans[0].feed(where, data)
+
+
+def _found() -> tuple[Counter[tuple[str, str]], int]:
+    return _scans[0].findings, _scans[0].scanned_bytes
 
 
 def _tails(runs: Iterable[bytes]) -> set[bytes]:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from libs.events import faults, metrics, problems, tracing
 from libs.events.database import Transaction
 from libs.events.health import Health
+from libs.events.lean import LeanRoute
 from libs.events.refusal import Refusal
 
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -57,6 +58,7 @@ def new_api(title: str, summary: str) -> FastAPI:
     # Spans and metrics are `Edge`'s: it also carries on the trace of a caller where we send no spans ourselves.
     quiet: TelemetryConfig = {"tracing": False, "metrics": False}
     api = FastAPI(title=f"Gelombang: {title}", summary=summary, version="1", telemetry=quiet)
+    api.router.route_class = LeanRoute
     api.add_middleware(Edge)
     problems.install(api)
     _add_health(api)
@@ -64,8 +66,10 @@ def new_api(title: str, summary: str) -> FastAPI:
 
 
 def most_asked_first(api: FastAPI) -> FastAPI:
-    """Routes are tried one after the other: what everybody asks for comes before health and documentation."""
-    api.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith("/v1/"))
+    """Routes are tried one after the other: what a crowd asks for comes first, health and documentation last."""
+    api.router.routes.sort(
+        key=lambda route: (not getattr(route, "lean", None), not getattr(route, "path", "").startswith("/v1/"))
+    )
     return api
 
 

@@ -35,7 +35,7 @@ TOPIC: Final = TOPIC_OF[IncentivePaid.TYPE]
 TOPIC_EXISTS: Final = 36  # Kafka's error code
 METADATA_SECONDS_MAX: Final = 30
 BATCH_RECORDS_MAX: Final = 1000
-BATCH_SECONDS: Final = 0.2
+BATCH_SECONDS: Final = 1.0  # a window is a minute; each batch writes every key it touches to the changelog once
 LINGER_SECONDS: Final = 0.02  # the changelog goes out in few large requests instead of many small ones
 NICE: Final = 10  # nothing decides by the windows: they yield to those who work
 

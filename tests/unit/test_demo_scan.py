@@ -8,7 +8,7 @@ import pytest
 
 from deploy.demo import figures, population
 from deploy.demo.population import Person, Rail
-from deploy.demo.scan import PersonalScan
+from deploy.demo.scan import PersonalScan, ScanBeside
 
 PEOPLE = population.make(figures.load(10_000), "2020")
 SOMEBODY = next(person for person in PEOPLE if person.rail is Rail.BANK)
@@ -78,3 +78,22 @@ def test_counts_what_it_has_looked_at() -> None:
 def test_a_person_who_is_not_of_this_replay_is_none_of_its_business() -> None:
     stranger: Person = population.make(figures.load(10_000), "another")[5]
     assert "NIK or KK" not in seen(stranger.nik)
+
+
+async def test_a_scan_in_another_process_finds_the_same() -> None:
+    with ScanBeside(PEOPLE) as scan:
+        scan.feed("topic", f"{SOMEBODY.nik} and {SOMEBODY.email}".encode())
+        scan.feed("log", b"nothing")
+        found, scanned_bytes = await scan.found()
+    here = PersonalScan(PEOPLE)
+    here.feed("topic", f"{SOMEBODY.nik} and {SOMEBODY.email}".encode())
+    assert found == here.findings
+    assert found
+    assert scanned_bytes == here.scanned_bytes + len(b"nothing")
+
+
+async def test_a_scan_that_breaks_says_so() -> None:
+    with ScanBeside(PEOPLE) as scan:
+        scan.feed("log", "not bytes")  # type: ignore[arg-type]
+        with pytest.raises((AttributeError, TypeError)):
+            await scan.found()
