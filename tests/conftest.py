@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic
+from hypothesis import settings
 
 from deploy.local import migrations
 from deploy.local.bus import Cluster
@@ -29,6 +30,9 @@ from deploy.local.stack import Stack
 
 POSTGRES, KAFKA = "GELOMBANG_TEST_POSTGRES", "GELOMBANG_TEST_KAFKA"
 ANSWER_SECONDS_MAX = 30
+
+settings.register_profile("untimed", deadline=None)  # a slow machine is no failure
+settings.load_profile("untimed")
 
 MakeDatabase = Callable[[str], ServiceDatabase]
 MakeTopic = Callable[..., str]

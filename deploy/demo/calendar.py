@@ -4,7 +4,6 @@ The real rhythm: a wave closes on Thursday at 16:00 and is drawn on Friday; on S
 and courses run from the following Thursday. Registration for a wave goes on while the one before it is being drawn.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -67,12 +66,14 @@ COURSES: Final = (
 class Step:
     """A moment of programme time. The actions run side by side once everything that fell due is done.
 
-    `nudged`: a minute more passes first, for what begins only after services have told each other something.
+    `alongside`: what people do meanwhile, because it waits for nothing of that. `nudged`: a minute more passes first,
+    for what begins only after services have told each other something.
     """
 
     at: datetime
     title: str
     actions: tuple[Action, ...] = ()
+    alongside: tuple[Action, ...] = ()
     nudged: bool = False
 
 
@@ -101,9 +102,9 @@ class Replay:
         steps += self._first_days()
         for wave in self._programme.waves:
             steps += self._week(wave)
-        steps += [Step(at, "payouts", (self._pay,)) for at in BETWEEN]
+        steps += [self._payday(at) for at in BETWEEN]
         steps += self._recovery()
-        steps += [Step(at, "payouts", (self._pay,)) for at in AFTER]
+        steps += [self._payday(at) for at in AFTER]
         steps += [Step(at, "the rails' last statements") for at in CLOSING]
         steps.append(Step(YEAR_END, "year-end: the rest goes back to the treasury", (self._officers.end_year,)))
         steps.append(Step(SETTLED, "the books are closed"))
@@ -124,12 +125,13 @@ class Replay:
         steps = []
         if number > 1:
             saturday = (self._join(number), self._buy(number - 1), self._members.rate)
-            noon = (self._late(number), self._pay)
+            noon = wave.opens + timedelta(hours=4)
             steps.append(Step(wave.opens, f"wave {number} opens", saturday))
-            steps.append(Step(wave.opens + timedelta(hours=4), f"wave {number} fills; payouts", noon))
-        steps.append(Step(wave.closes, f"wave {number} closes", (self._register(number + 1),), nudged=True))
-        drawn = (self._learn(wave), self._confirm(number + 1))
-        steps.append(Step(wave.draws, f"wave {number} is drawn", drawn, nudged=True))
+            steps.append(self._payday(noon, f"wave {number} fills; payouts", self._late(number)))
+        coming, confirming = (self._register(number + 1),), (self._confirm(number + 1),)
+        steps.append(Step(wave.closes, f"wave {number} closes", alongside=coming, nudged=True))
+        learning = (self._learn(wave),)
+        steps.append(Step(wave.draws, f"wave {number} is drawn", learning, alongside=confirming, nudged=True))
         if number == self._programme.waves[-1].number:
             steps += self._school(wave)
         return steps
@@ -137,7 +139,7 @@ class Replay:
     def _recovery(self) -> list[Step]:
         wave, number = RECOVERY, RECOVERY.number
         return [
-            Step(RECOVERY_PROPOSED, "the recovery wave is announced", (self._announce_recovery, self._pay)),
+            self._payday(RECOVERY_PROPOSED, "the recovery wave is announced", self._announce_recovery),
             Step(wave.opens, f"wave {number} opens: recycled seats", (self._join(number),)),
             Step(wave.closes - timedelta(hours=6), f"wave {number} fills", (self._late(number),)),
             Step(wave.closes, f"wave {number} closes", nudged=True),
@@ -157,8 +159,11 @@ class Replay:
             Step(starts, "courses start"),
             Step(starts + timedelta(hours=18), "courses go on"),
             Step(starts + timedelta(days=1, hours=16), "courses end", (self._members.rate,)),
-            Step(starts + timedelta(days=1, hours=20), "payouts", (self._pay,)),
+            self._payday(starts + timedelta(days=1, hours=20)),
         ]
+
+    def _payday(self, at: datetime, title: str = "payouts", *more: Action) -> Step:
+        return Step(at, title, (*more, self._pay), alongside=(self._members.answer_surveys,))
 
     # -- what happens in a step ----------------------------------------------------------------------------------
 
@@ -230,7 +235,7 @@ class Replay:
         return lambda: self._members.buy(self.winners[wave], wave, self._courses[wave])
 
     async def _pay(self) -> None:
-        await asyncio.gather(self._members.repair(), self._members.answer_surveys())
+        await self._members.repair()
         self._world.show("Finance batches and approves what is due")
         await self._officers.pay()
         await self._world.step_to(self._world.now() + NUDGE)  # the rails get it a moment later
@@ -248,8 +253,9 @@ def _merged(steps: Sequence[Step]) -> list[Step]:
     for step in sorted(steps, key=lambda step: step.at):
         last = merged[-1] if merged else None
         if last and last.at == step.at:
-            actions, nudged = (*last.actions, *step.actions), last.nudged or step.nudged
-            merged[-1] = Step(step.at, f"{last.title}; {step.title}", actions, nudged)
+            actions, alongside = (*last.actions, *step.actions), (*last.alongside, *step.alongside)
+            title, nudged = f"{last.title}; {step.title}", last.nudged or step.nudged
+            merged[-1] = Step(step.at, title, actions, alongside, nudged)
         else:
             merged.append(step)
     return merged

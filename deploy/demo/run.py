@@ -153,16 +153,22 @@ async def _replay(
 
 
 async def _take(world: World, step: Step) -> None:
-    await world.step_to(step.at)
+    world.turn_to(step.at)
+    await _act(step.alongside)
+    await world.settle()
     if step.nudged:
         await world.step_to(step.at + NUDGE)
-    if not step.actions:
-        return
+    if step.actions:
+        await _act(step.actions)
+        await world.settle()
+
+
+async def _act(actions: Sequence[Action]) -> None:
+    """All of them side by side. The first failure ends the others."""
+
+    async def one(action: Action) -> None:
+        await action()
+
     async with asyncio.TaskGroup() as group:
-        for action in step.actions:
-            group.create_task(_act(action))
-    await world.settle()
-
-
-async def _act(action: Action) -> None:
-    await action()
+        for action in actions:
+            group.create_task(one(action))

@@ -49,11 +49,15 @@ class World:
     def simulator(self, name: str, path: str) -> str:
         return self.simulators[name] + path
 
-    async def step_to(self, at: datetime) -> None:
-        """Move programme time forward to `at`, and wait until everything that fell due is done."""
+    def turn_to(self, at: datetime) -> None:
+        """Move programme time forward to `at`."""
         if at > self.now():
             self.clock.set(at)
             self.history.at = at
+
+    async def step_to(self, at: datetime) -> None:
+        """Move programme time forward to `at`, and wait until everything that fell due is done."""
+        self.turn_to(at)
         await self.settle()
 
     async def settle(self) -> None:

@@ -37,7 +37,7 @@ METADATA_SECONDS_MAX: Final = 30
 BATCH_RECORDS_MAX: Final = 1000
 BATCH_SECONDS: Final = 1.0  # a window is a minute; each batch writes every key it touches to the changelog once
 LINGER_SECONDS: Final = 0.02  # the changelog goes out in few large requests instead of many small ones
-NICE: Final = 10  # nothing decides by the windows: they yield to those who work
+NICE: Final = 19  # nothing decides by the windows: they yield to those who work
 
 
 class OwnPartition(faust.Table[Any, Any]):

@@ -44,7 +44,7 @@ def test_every_fault_of_the_model_together_breaks_no_promise() -> None:
     assert failure is None, str(failure)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(A_STEP, max_size=60))
 def test_schedules_that_hypothesis_makes_up(steps: list[Step]) -> None:
     play(steps)

@@ -76,7 +76,7 @@ async def test_the_token_of_this_page_is_accepted_when_nothing_is_odd(jwks: Path
     assert told == Staff("a", "p", frozenset({"maker"}))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(header=headers, odd=claims)
 async def test_an_odd_header_or_claim_is_refused_or_does_not_matter(
     jwks: Path, header: dict[str, Any], odd: dict[str, Any]
@@ -93,7 +93,7 @@ async def test_an_odd_header_or_claim_is_refused_or_does_not_matter(
         assert told in {"token-refused", "token-expired"}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(token=st.text(max_size=60) | st.builds("{}.{}.{}".format, *[st.text("AZaz09-_=+/", max_size=20)] * 3))
 async def test_noise_is_refused(jwks: Path, token: str) -> None:
     verifier = Verifier(ISSUER, jwks, "gelombang", FixedClock(NOW))
