@@ -78,11 +78,15 @@ class Refusals:
                 await self._try(tx, reaction, group, waiting.setdefault(TOPIC_OF[kind.TYPE].name, set()))
 
     async def _try(self, tx: Transaction, reaction: Reaction, group: Sequence[Event], waiting: set[str]) -> None:
-        while events := self._in_turn(group, waiting):
+        """Apply what can be applied of the group, and add the keys of the rest to those that wait."""
+        while True:
+            events, behind = self._in_turn(group, waiting)
+            if not events:
+                break
             try:
                 async with tx.transaction():
                     await reaction(tx=tx, events=events)
-                return
+                break
             except Exception as error:
                 if is_transient(error):
                     raise
@@ -91,7 +95,8 @@ class Refusals:
                 size = -(-len(events) // PARTS)
                 for start in range(0, len(events), size):
                     await self._try(tx, reaction, events[start : start + size], waiting)
-                return
+                break
+        waiting |= behind
 
     def _name(self, error: Exception, events: Sequence[Event]) -> bool:
         """Note which events it was, if that is known. Raises TooManyRefused."""
@@ -106,17 +111,20 @@ class Refusals:
             raise TooManyRefused
         return bool(named)
 
-    def _in_turn(self, group: Sequence[Event], waiting: set[str]) -> Sequence[Event]:
-        """Those that do not stand behind a refused event of their key."""
+    def _in_turn(self, group: Sequence[Event], waiting: set[str]) -> tuple[Sequence[Event], set[str]]:
+        """Those that do not stand behind a refused event of their key; and the keys that wait after the group.
+
+        Looked at anew each time: what stands before an event that was refused later on is still in turn.
+        """
         if not self.reasons:
-            return group
-        ready = []
+            return group, set()
+        ready, behind = list[Event](), set(waiting)
         for event in group:
             if id(event) in self.reasons:
-                waiting.add(event.key())
-            elif event.key() not in waiting:
+                behind.add(event.key())
+            elif event.key() not in behind:
                 ready.append(event)
-        return ready
+        return ready, behind
 
 
 def as_poison(error: Exception) -> Poison:

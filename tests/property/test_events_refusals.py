@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libs.events.codec import Poison
@@ -71,6 +71,8 @@ async def applied(events: Sequence[Event], bad: set[int], names: str, most: floa
     return store, refusals
 
 
+@settings(max_examples=500)
+@example([(1, False), (1, False), (1, False), (2, False)], {1, 3}, "first")  # the first of all is still to be applied
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=60),
     st.sets(st.integers(0, 59)),
