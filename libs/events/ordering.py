@@ -24,8 +24,14 @@ class CanNotApply(Exception):
     """
 
     def __init__(self, reasons: Sequence[tuple[Event, Poison]]) -> None:
-        super().__init__(f"{len(reasons)} events can not be applied")
+        super().__init__(f"{len(reasons)} events can not be applied, the first for {reasons[0][1]}")
         self.reasons = reasons
+
+
+def refuse(reason: str, detail: str, events: Iterable[Event]) -> None:
+    """Raise CanNotApply with these events, if there are any, all for one reason."""
+    if reasons := [(event, Poison(reason, detail)) for event in events]:
+        raise CanNotApply(reasons)
 
 
 class TooManyRefused(Exception):

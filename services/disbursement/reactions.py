@@ -11,6 +11,7 @@ from libs.events.clock import Clock
 from libs.events.codec import Poison
 from libs.events.contracts import MembershipRevoked, SelectedInBatch, TrainingCompleted, TrainingRated
 from libs.events.database import Transaction
+from libs.events.ordering import refuse
 from libs.events.programme import Programme
 from services.disbursement.domain.books import reservation_for, reserved
 from services.disbursement.domain.ledger import Move, Movement
@@ -31,7 +32,8 @@ async def on_selected(
     of the others are parked with this reason until money is granted and they are redriven.
     """
     now = clock.now()
-    fresh = await store.reserve(tx, [reservation_for(event, _rules_of(event, rules)) for event in events], now)
+    _require_rules(events, rules)
+    fresh = await store.reserve(tx, [reservation_for(event, rules[event.programme]) for event in events], now)
     moves = [
         Move(Movement.RESERVE, member.programme, member.wave, member.rupiah, member.citizen_id) for member in fresh
     ]
@@ -48,26 +50,33 @@ async def on_completed(
 ) -> None:
     """Owe the price to the partner, and the incentives of a first course to the member.
 
-    Raises Poison where the courses of a member cost more than the learning credit: training's books and ours would
-    contradict each other, and the reservation would not cover it.
+    Raises CanNotApply where the courses of a member cost more than the learning credit: training's books and ours
+    would contradict each other, and the reservation would not cover it.
     """
+    _require_rules(events, rules)
     owed = [
         one
         for event in events
-        for one in (owed_for_course(event), *owed_for_first_course(event, _rules_of(event, rules)))
+        for one in (owed_for_course(event), *owed_for_first_course(event, rules[event.programme]))
         if one
     ]
     await store.schedule(tx, owed, clock.now())
-    for _, programme, fees in await store.course_fees(tx, _members(events)):
-        if fees > rules[programme].benefit.learning_credit:
-            raise Poison("credit-overspent", f"the courses of a member of {programme} cost more than the credit")
+    over = {
+        (citizen_id, programme)
+        for citizen_id, programme, fees in await store.course_fees(tx, _members(events))
+        if fees > rules[programme].benefit.learning_credit
+    }
+    # Of several courses the last one is too many; whether the one before is, too, shows when the rest is tried again.
+    last = {who: event for event in events if (who := (event.citizen_id, event.programme)) in over}
+    refuse("credit-overspent", "the courses of this member cost more than the credit", last.values())
 
 
 async def on_rated(
     *, tx: Transaction, store: Store, rules: Rules, clock: Clock, events: Sequence[TrainingRated]
 ) -> None:
     """Give the incentives of the rated course their due dates."""
-    due = [one for event in events for one in due_once_rated(event, _rules_of(event, rules))]
+    _require_rules(events, rules)
+    due = [one for event in events for one in due_once_rated(event, rules[event.programme])]
     await store.rate(tx, due, clock.now())
 
 
@@ -87,7 +96,6 @@ def _members(events: Iterable[SelectedInBatch | TrainingCompleted | MembershipRe
     return sorted({(event.citizen_id, event.programme) for event in events})
 
 
-def _rules_of(event: SelectedInBatch | TrainingCompleted | TrainingRated, rules: Rules) -> Programme:
-    if event.programme not in rules:
-        raise Poison("unknown-programme", f"{event.TYPE}: no programme file with this name is loaded")
-    return rules[event.programme]
+def _require_rules(events: Sequence[SelectedInBatch | TrainingCompleted | TrainingRated], rules: Rules) -> None:
+    unknown = (event for event in events if event.programme not in rules)
+    refuse("unknown-programme", "no programme file with this name is loaded", unknown)

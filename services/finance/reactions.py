@@ -5,26 +5,30 @@ from collections.abc import Mapping, Sequence
 from libs.events.codec import Poison
 from libs.events.contracts import Event
 from libs.events.database import Transaction
-from services.finance.domain.books import Contradiction
-from services.finance.domain.posting import is_about_a_member, is_payment, post
+from libs.events.ordering import CanNotApply, refuse
+from services.finance.domain.posting import CanNotBook, is_about_a_member, is_payment, post
 from services.finance.store import Store
 
 
 async def record(tx: Transaction, store: Store, events: Sequence[Event]) -> None:
     """Copy events and move the balances by them, in their order; an event that was recorded before changes nothing.
 
-    Raises Poison when an event contradicts what the books hold. It is then set aside, with all later events of its
-    key, until a person has found out which side is wrong.
+    Raises CanNotApply with events that contradict what the books hold. They are then set aside, with all later events
+    of their keys, until a person has found out which side is wrong.
     """
     await store.lock(tx)
+    told: dict[str, Event] = {}
+    for event in events:
+        told.setdefault(event.event_id(), event)
+    if len(told) < len(events):
+        _require_same(events, told)
+    fresh = await store.copy(tx, told)
+    if len(fresh) < len(told):
+        _require_same(events, await store.copies(tx, [event_id for event_id in told if event_id not in fresh]))
     try:
-        told = _by_id(events)
-        fresh = await store.copy(tx, told)
-        if len(fresh) < len(told):
-            _compare(told, await store.copies(tx, [event_id for event_id in told if event_id not in fresh]))
         await _book(tx, store, [event for event_id, event in told.items() if event_id in fresh])
-    except Contradiction as contradiction:
-        raise Poison("contradiction", str(contradiction)) from None
+    except CanNotBook as error:
+        raise CanNotApply([(event, Poison("contradiction", why)) for event, why in error.found]) from None
 
 
 async def _book(tx: Transaction, store: Store, events: Sequence[Event]) -> None:
@@ -36,17 +40,7 @@ async def _book(tx: Transaction, store: Store, events: Sequence[Event]) -> None:
     await store.save(tx, done)
 
 
-def _by_id(events: Sequence[Event]) -> dict[str, Event]:
-    """Events by identity, in order. The same event twice counts once; two that differ contradict each other."""
-    told: dict[str, Event] = {}
-    for event in events:
-        first = told.setdefault(event_id := event.event_id(), event)
-        if first is not event:
-            _compare({event_id: event}, {event_id: first})
-    return told
-
-
-def _compare(told: Mapping[str, Event], copies: Mapping[str, Event]) -> None:
-    for event_id, event in told.items():
-        if copies.get(event_id, event) != event:
-            raise Contradiction(f"{event.TYPE}: event {event_id} was told before, and differently")
+def _require_same(events: Sequence[Event], copies: Mapping[str, Event]) -> None:
+    """The same event twice counts once; two that differ contradict each other."""
+    other = (event for event in events if copies.get(event.event_id(), event) != event)
+    refuse("contradiction", "this event was told before, and differently", other)

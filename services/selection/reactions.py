@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from libs.events.codec import Poison
 from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, MembershipRevoked
 from libs.events.database import Transaction
+from libs.events.ordering import refuse
 from services.selection.domain.wave import State
 from services.selection.store import Store, WaveKey
 
@@ -19,21 +19,18 @@ E = TypeVar("E", Applied, ApplicationWithdrawn, IntakeClosed)
 async def on_applied(*, tx: Transaction, events: Sequence[Applied], store: Store) -> None:
     """Note applications. One that comes after the pool was frozen is refused: the intake's count did not contain it."""
     keys = await _keys(tx, store, events)
-    if any(key.state not in TAKES_APPLICATIONS for key in keys):
-        raise Poison(
-            "contradiction", "an application to a wave that takes none: its pool is frozen, or it was never announced"
-        )
+    why = "an application to a wave that takes none: its pool is frozen, or it was never announced"
+    refuse("contradiction", why, _frozen(keys, events))
     await store.add_applications(tx, [key.wave_id for key in keys], events)
 
 
 async def on_withdrawn(*, tx: Transaction, events: Sequence[ApplicationWithdrawn], store: Store) -> None:
     """Take applications out again, while the pool is not frozen."""
     keys = await _keys(tx, store, events)
-    if any(key.state not in TAKES_APPLICATIONS for key in keys):
-        raise Poison("contradiction", "a withdrawal from a wave whose pool is frozen")
+    refuse("contradiction", "a withdrawal from a wave whose pool is frozen", _frozen(keys, events))
     found = await store.withdraw(tx, [key.wave_id for key in keys], events)
-    if len(found) < len({event.application_id for event in events}):
-        raise Poison("contradiction", "a withdrawal of an application that never came")
+    lost = (event for event in events if event.application_id not in found)
+    refuse("contradiction", "a withdrawal of an application that never came", lost)
 
 
 async def on_intake_closed(*, tx: Transaction, events: Sequence[IntakeClosed], store: Store) -> None:
@@ -45,14 +42,18 @@ async def on_intake_closed(*, tx: Transaction, events: Sequence[IntakeClosed], s
 async def on_revoked(*, tx: Transaction, events: Sequence[MembershipRevoked], store: Store) -> None:
     """Free the seats of revoked members, each for one later wave."""
     found = await store.revoke(tx, events)
-    if len(found) < len({(event.citizen_id, event.programme) for event in events}):
-        raise Poison("contradiction", "a revocation of a membership that no draw has given")
+    lost = (event for event in events if (event.citizen_id, event.programme) not in found)
+    refuse("contradiction", "a revocation of a membership that no draw has given", lost)
 
 
 async def _keys(tx: Transaction, store: Store, events: Sequence[E]) -> list[WaveKey]:
-    """The wave of each event. Raises Poison for a wave that was never proposed here."""
+    """The wave of each event. Raises CanNotApply for a wave that was never proposed here."""
     known = await store.keys(tx, {(event.programme, event.wave) for event in events})
-    try:
-        return [known[event.programme, event.wave] for event in events]
-    except KeyError:
-        raise Poison("contradiction", "an event about a wave that was never proposed") from None
+    strange = (event for event in events if (event.programme, event.wave) not in known)
+    refuse("contradiction", "an event about a wave that was never proposed", strange)
+    return [known[event.programme, event.wave] for event in events]
+
+
+def _frozen(keys: Sequence[WaveKey], events: Sequence[E]) -> list[E]:
+    """The events of waves that take no applications."""
+    return [event for key, event in zip(keys, events, strict=True) if key.state not in TAKES_APPLICATIONS]

@@ -9,6 +9,7 @@ import pytest
 
 from libs.events import ids
 from libs.events.codec import Poison
+from libs.events.ordering import CanNotApply
 from libs.events.refusal import Refused
 from services.disbursement import commands
 from tests.conftest import MakeDatabase
@@ -173,7 +174,7 @@ async def test_courses_dearer_than_the_learning_credit_are_set_aside(world: Worl
     await world.grant(TOTAL)
     await world.select([AMI])
     await world.complete([AMI], price=600_000)
-    with pytest.raises(Poison, match="credit-overspent"):
+    with pytest.raises(CanNotApply, match="credit-overspent"):
         await world.complete([AMI], price=400_001, course="d", first=False)
     assert len(await world.fetch("SELECT payout_id FROM payout WHERE partner_id IS NOT NULL")) == 1
 

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 from libs.events import ids
-from libs.events.codec import Poison
 from libs.events.contracts import (
     AppropriationGranted,
     AppropriationReturned,
@@ -22,7 +21,8 @@ from libs.events.contracts import (
     MoneyReserved,
     ReservationReleased,
 )
-from libs.events.database import Database, open_database
+from libs.events.database import Database, Transaction, open_database
+from libs.events.ordering import CanNotApply, Refusals, in_order
 from services.finance.domain.books import MOVES
 from services.finance.jobs import prove
 from services.finance.reactions import record
@@ -133,7 +133,7 @@ async def test_an_event_told_again_changes_nothing(books: Database) -> None:
 async def test_an_event_told_again_differently_is_set_aside(books: Database, change: dict[str, Any]) -> None:
     events = story("siti")
     await take(books, events)
-    with pytest.raises(Poison, match=r"contradiction: incentive-failed: .* told before, and differently"):
+    with pytest.raises(CanNotApply, match="contradiction: this event was told before, and differently"):
         await take(books, [events[2].model_copy(update=change)])
 
 
@@ -148,7 +148,7 @@ async def test_money_that_comes_back_after_a_release_is_released_and_returned_ag
     first = AppropriationReturned(at=AT, programme=PROGRAMME, amount_rupiah=9_400_000)
     second = AppropriationReturned(at=AT, programme=PROGRAMME, amount_rupiah=600_000, number=2)
     await take(books, [granted(10_000_000), *events, first])
-    with pytest.raises(Poison, match=r"contradiction: reservation-released: release 2 .* was not told yet"):
+    with pytest.raises(CanNotApply, match=r"contradiction: reservation-released: release 2 .* was not told yet"):
         await take(books, [late[0], late[1].model_copy(update={"number": 3})])
     for _ in range(2):
         await take(books, [*late, second])
@@ -168,7 +168,7 @@ async def test_a_contradiction_leaves_no_trace(books: Database) -> None:
     siti, budi = story("siti"), story("budi")
     await take(books, [granted(), *siti[:2]])
     before = await figures(books)
-    with pytest.raises(Poison, match=r"contradiction: incentive-paid: payout [0-9a-f]{32} was never submitted"):
+    with pytest.raises(CanNotApply, match=r"contradiction: incentive-paid: payout [0-9a-f]{32} was never submitted"):
         await take(books, [siti[2], budi[0], budi[4]])
     assert await figures(books) == before
     await take(books, [siti[2], budi[0]])
@@ -267,3 +267,23 @@ async def test_a_movement_with_one_side_can_not_be_stored(books: Database) -> No
     async with books.connection() as connection:
         with pytest.raises(asyncpg.CheckViolationError, match="the_identity"):
             await connection.execute("UPDATE book SET paid_rupiah = paid_rupiah + 1")
+
+
+async def test_contradictions_are_named_so_that_all_others_are_booked_at_once(books: Database) -> None:
+    stories = [story(f"citizen {number}") for number in range(40)]
+    bad = stories[7][1:], stories[31][1:]  # their reservation was never told
+    events = [granted(), *bad[0], *bad[1], *(event for told in stories[8:31] for event in told)]
+    tries = 0
+
+    async def counted(*, tx: Transaction, events: Sequence[Event]) -> None:
+        nonlocal tries
+        tries += 1
+        await record(tx=tx, store=STORE, events=events)
+
+    refusals = Refusals(10)
+    async with books.transaction() as tx:
+        await refusals.apply(tx, dict.fromkeys(MOVES, counted), events)
+    assert [event for event in events if id(event) in refusals.reasons] == [bad[0][0], bad[1][0]]
+    assert all("nothing was reserved" in poison.detail for poison in refusals.reasons.values())
+    assert (await figures(books))["paid"] == 23 * 600_000
+    assert tries <= len(in_order(events)) + 1

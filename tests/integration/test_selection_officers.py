@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from libs.events import ids
-from libs.events.codec import Poison
 from libs.events.contracts import Applied, MembershipRevoked
+from libs.events.ordering import CanNotApply
 from libs.events.refusal import Refused
 from services.selection import commands
 from services.selection.commands import approve_void
@@ -258,10 +258,10 @@ async def test_a_second_standing_application_of_one_citizen_is_refused(world: Wo
 
 async def test_events_that_can_not_be_true_are_set_aside(world: World) -> None:
     people = crowd(20)
-    with pytest.raises(Poison, match="never proposed"):
+    with pytest.raises(CanNotApply, match="never proposed"):
         await world.tell(people[0])
     await world.propose()
-    with pytest.raises(Poison, match="never announced"):
+    with pytest.raises(CanNotApply, match="never announced"):
         await world.tell(people[0])
     await world.approve()
     await world.tell(*people)
@@ -270,9 +270,9 @@ async def test_events_that_can_not_be_true_are_set_aside(world: World) -> None:
     await world.tell(closed(people))
     await world.tick()
     assert await world.state() == "committed"
-    with pytest.raises(Poison, match="pool is frozen"):
+    with pytest.raises(CanNotApply, match="pool is frozen"):
         await world.tell(applied("too late"))
-    with pytest.raises(Poison, match="no draw has given"):
+    with pytest.raises(CanNotApply, match="no draw has given"):
         await world.tell(
             MembershipRevoked(
                 at=DRAWS,

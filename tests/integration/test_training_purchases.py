@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from libs.events import ids
-from libs.events.codec import Poison
 from libs.events.database import load_queries
+from libs.events.ordering import CanNotApply
 from libs.events.refusal import Refusal, Refused
 from services import training
 from services.training.domain.course import Course
@@ -117,7 +117,7 @@ async def test_the_same_selection_again_changes_nothing(desk: Desk) -> None:
 
 async def test_a_second_selection_of_the_same_citizen_is_not_swallowed(desk: Desk) -> None:
     await desk.winners("sari")
-    with pytest.raises(Poison):
+    with pytest.raises(CanNotApply):
         await desk.select(selection("sari").model_copy(update={"application_id": ids.derive("another")}))
 
 

@@ -21,8 +21,8 @@ from libs.events.contracts import (
     catalogue,
 )
 from libs.events.topics import TOPICS
-from services.finance.domain.books import MOVES, TRANSITIONS, Account, Contradiction, State
-from services.finance.domain.posting import Posting, kind_of, post
+from services.finance.domain.books import MOVES, TRANSITIONS, Account, State
+from services.finance.domain.posting import CanNotBook, Posting, kind_of, post
 from services.finance.domain.proof import COPY, IDENTITY, OVERDRAWN, PAYOUTS, RESERVATIONS, Alarm, Finding, examine
 
 PROGRAMME = "prakerja-2020"
@@ -159,13 +159,21 @@ def test_the_appropriation_may_arrive_after_what_was_promised_of_it() -> None:
     ],
 )
 def test_what_can_not_be_is_a_contradiction(events: Sequence[Event], sentence: str) -> None:
-    with pytest.raises(Contradiction, match=sentence):
+    with pytest.raises(CanNotBook, match=sentence):
         booked(reserved(), *events)
 
 
 def test_nothing_is_paid_to_whom_nothing_was_promised() -> None:
-    with pytest.raises(Contradiction, match="nothing was reserved"):
+    with pytest.raises(CanNotBook, match="nothing was reserved"):
         booked(SUBMITTED)
+
+
+def test_of_each_citizen_the_first_event_that_can_not_be_is_named() -> None:
+    budi = {"citizen_id": ids.derive("citizen", "budi"), "payout_id": ids.derive("budi", "incentive-1")}
+    stray, behind = payment(IncentivePaid, **budi), payment(IncentiveFailed, **budi)
+    with pytest.raises(CanNotBook) as told:
+        booked(reserved(), stray, SUBMITTED, PAID, behind, PAID)
+    assert [event for event, _ in told.value.found] == [stray, PAID]
 
 
 def test_another_account_may_be_tried_after_a_failure() -> None:

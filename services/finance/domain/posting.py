@@ -15,7 +15,7 @@ from libs.events.contracts import (
     Payment,
     ReservationReleased,
 )
-from services.finance.domain.books import MOVES, Account, Payout, Reservation, draw_on, follow
+from services.finance.domain.books import MOVES, Account, Contradiction, Payout, Reservation, draw_on, follow
 
 ReservationKey = tuple[str, str]
 """citizen_id, programme"""
@@ -67,6 +67,14 @@ class Posting:
     totals: dict[TotalKey, Total] = field(default_factory=dict)
 
 
+class CanNotBook(Exception):
+    """Events of a batch that the books can not follow, each with the sentence that says why."""
+
+    def __init__(self, found: Sequence[tuple[Event, str]]) -> None:
+        super().__init__(f"{len(found)} events can not be booked: {found[0][1]}")
+        self.found = found
+
+
 # By exact type: `isinstance` on these classes costs ten times as much, for every event of a batch.
 def is_payment(event: Event) -> TypeGuard[Payment]:
     return type(event) in ADDS
@@ -88,19 +96,28 @@ def post(
 ) -> Posting:
     """Book events in their order on what the books hold about their payouts and citizens.
 
-    Raises Contradiction on the first event that can not be followed; nothing of the batch then counts.
+    Raises CanNotBook with the first event of each key that can not be followed; nothing of the batch then counts.
     """
-    done = Posting()
+    done, found, behind = Posting(), list[tuple[Event, str]](), set[str]()
     for event in events:
-        if is_payment(event):
-            payout = done.payouts.get(event.payout_id) or payouts.get(event.payout_id)
-            done.payouts[event.payout_id] = follow(payout, event)
-            total = (event.programme, event.province, event.rail, kind_of(event.milestone))
-            done.totals.setdefault(total, Total()).add(event)
-        if is_about_a_member(event):
-            key = (event.citizen_id, event.programme)
-            done.reservations[key] = draw_on(done.reservations.get(key) or reservations.get(key), event)
-        _move(done, event)
+        if behind and event.key() in behind:
+            continue
+        try:
+            if is_payment(event):
+                payout = done.payouts.get(event.payout_id) or payouts.get(event.payout_id)
+                done.payouts[event.payout_id] = follow(payout, event)
+                total = (event.programme, event.province, event.rail, kind_of(event.milestone))
+                done.totals.setdefault(total, Total()).add(event)
+            if is_about_a_member(event):
+                key = (event.citizen_id, event.programme)
+                done.reservations[key] = draw_on(done.reservations.get(key) or reservations.get(key), event)
+        except Contradiction as contradiction:
+            found.append((event, str(contradiction)))
+            behind.add(event.key())
+        else:
+            _move(done, event)
+    if found:
+        raise CanNotBook(found)
     return done
 
 
