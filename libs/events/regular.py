@@ -53,6 +53,9 @@ class Irregular(Exception):
     """One of the records, at least, is not just what a relay writes."""
 
 
+WRONG: Final = (msgspec.DecodeError, Irregular, ValueError, RecursionError)
+
+
 class Told(NamedTuple):
     """What records say, by column."""
 
@@ -88,9 +91,23 @@ class Shape:
 
 
 def read(values: Sequence[bytes], topic: str) -> Told:
-    """Envelopes, keys and events of these records. Raises Irregular, msgspec.DecodeError or ValueError, all alike."""
-    decode, shapes = _reader(topic)
-    told = list(map(decode, values))  # each by itself: no record can reach into the next
+    """Envelopes, keys and events of these records. Raises one of WRONG, all alike."""
+    decode, _ = _reader(topic)
+    return columns(list(map(decode, values)), topic)  # each by itself: no record can reach into the next
+
+
+def opened(value: bytes, topic: str) -> Any | None:
+    """The envelope and data of one record, still to be checked by `columns`; None where it can not be read here."""
+    decode, _ = _reader(topic)
+    try:
+        return decode(value)
+    except WRONG:
+        return None
+
+
+def columns(told: Sequence[Any], topic: str) -> Told:
+    """The same of records that were opened already. Raises one of WRONG."""
+    _, shapes = _reader(topic)
     kinds = list(map(type, told))
     if len(of := set(kinds)) == 1:
         shape, data = shapes[of.pop()], [one.data for one in told]

@@ -5,12 +5,11 @@ for a single record. Poison and strays in between do not spoil the rest: only th
 looked at record by record. So is a lane whose numbers do not count on.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final, cast
-
-import msgspec
 
 from libs.events import regular
 from libs.events.codec import NUMBER_DIGITS_MAX, VALUE_BYTES_MAX, Poison
@@ -21,9 +20,6 @@ from libs.events.records import Read, look_at
 
 TOGETHER: Final = 500
 """Records read at once: enough for the price of a call to vanish, few enough to stay in the processor's cache."""
-
-
-IRREGULAR: Final = (msgspec.DecodeError, regular.Irregular, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +41,15 @@ class Run:
 
     def reads(self, only: Set[str] | None = None) -> list[Read]:
         """The same, each record by itself, or those under `only` these keys: what `look_at` says of them."""
-        told = enumerate(zip(self.records, self.keys, self.events, strict=True), self.first)
+        places = range(len(self.keys)) if only is None else [at for at, key in enumerate(self.keys) if key in only]
         reads = [
-            Read(self.lane, record.offset, key, record.value, number, self.epoch, event, None, event.TYPE)
-            for number, (record, key, event) in told
-            if event is not None and (only is None or key in only)
-        ]
+            Read(
+                self.lane, self.records[at].offset, self.keys[at], self.records[at].value, self.first + at, self.epoch,
+                event, None, event.TYPE,
+            )
+            for at in places
+            if (event := self.events[at]) is not None
+        ]  # fmt: skip
         return sorted([*reads, *self.others], key=attrgetter("offset")) if self.others else reads
 
     def apart(self, waiting: Set[str]) -> tuple[list[Event], list[Read]]:
@@ -138,61 +137,66 @@ def read_run(lane: Lane, records: Sequence[Any]) -> Run | None:
     for start in range(0, len(records), TOGETHER):
         piece = records[start : start + TOGETHER]
         try:
-            told = _read(lane, piece)
-            numbers += _numbers([one.sequence for one in told.envelopes])
-            epochs |= {one.epoch for one in told.envelopes}
-            keys += told.keys
-            events += told.events
-            kept += piece
-        except IRREGULAR:
-            for record, read in zip(piece, _sift(lane, piece), strict=True):
-                if read.event is None:
-                    others.append(read)
-                if read.number is not None:
-                    numbers.append(read.number)
-                    epochs.add(read.epoch)
-                    keys.append(read.key or "")
-                    events.append(read.event)
-                    kept.append(record)
+            good, told, rest = piece, _read(lane, piece), piece[:0]
+        except regular.WRONG:
+            good, told, rest = _sift(lane, piece)
+        begin = len(numbers)
+        numbers += [int(one.sequence) for one in told.envelopes]
+        epochs |= {one.epoch for one in told.envelopes}
+        keys += told.keys
+        events += told.events
+        kept += good
+        for record, read in zip(rest, look_at(rest), strict=True):  # few: each takes its place among the others
+            if read.event is None:
+                others.append(read)
+            if read.number is not None:
+                place = bisect_left(kept, read.offset, begin, key=attrgetter("offset"))
+                numbers.insert(place, read.number)
+                epochs.add(read.epoch)
+                keys.insert(place, read.key or "")
+                events.insert(place, read.event)
+                kept.insert(place, record)
     if len(epochs) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return None
     return Run(lane, numbers[0], epochs.pop(), kept[-1].offset, keys, events, kept, others)
 
 
-def _sift(lane: Lane, records: Sequence[Any]) -> list[Read]:
-    """Regular and other records, each by itself. Only what no reader of regular ones takes costs more than they do."""
-    good, bad = list[Any](), list[Any]()
-    decode, _ = regular._reader(lane[0])
+def _sift(lane: Lane, records: Sequence[Any]) -> tuple[Sequence[Any], regular.Told, Sequence[Any]]:
+    """The regular ones, what they say, and the others, which alone cost more to read."""
+    good, opened, rest = list[Any](), list[Any](), list[Any]()
     for record in records:
-        try:
-            decode(record.value or b"")
-        except IRREGULAR:
-            bad.append(record)
+        fits = record.value and record.key and record.key in record.value and len(record.value) <= VALUE_BYTES_MAX
+        one = regular.opened(record.value, lane[0]) if fits and not _has_nul([record.value]) else None
+        if one is None or not _are_numbers([one.sequence]):
+            rest.append(record)
         else:
-            (good if record.key and record.key in record.value and not _has_nul([record.value]) else bad).append(record)
-    others = look_at(bad)
+            good.append(record)
+            opened.append(one)
     try:
-        told = _read(lane, good)
-        numbers = _numbers([one.sequence for one in told.envelopes])
-    except IRREGULAR:
-        return look_at(records)
-    reads = [
-        Read(lane, record.offset, key, record.value, number, one.epoch, event, None, event.TYPE)
-        for record, key, number, one, event in zip(good, told.keys, numbers, told.envelopes, told.events, strict=True)
-    ]
-    return sorted([*reads, *others], key=attrgetter("offset"))
+        told = regular.columns(opened, lane[0])
+        _require_keys(good, told)
+    except regular.WRONG:
+        return [], regular.Told([], [], []), records
+    return good, told, rest
 
 
 def _read(lane: Lane, records: Sequence[Any]) -> regular.Told:
-    """Raises Irregular, and what the reader raises."""
-    values, keys = [record.value for record in records], [record.key for record in records]
-    if not all(values) or not all(keys) or max(map(len, values)) > VALUE_BYTES_MAX or _has_nul(values):
+    """What all of these say. Raises one of regular.WRONG where one is not regular."""
+    values = [record.value for record in records]
+    if not all(values) or max(map(len, values)) > VALUE_BYTES_MAX or _has_nul(values):
         raise regular.Irregular
     told = regular.read(values, lane[0])
-    # No key of an event holds a NUL here; so where the two are the same, none of a record does.
-    if b"\0".join(keys) != "\0".join(told.keys).encode():
+    _require_keys(records, told)
+    if not _are_numbers([one.sequence for one in told.envelopes]):
         raise regular.Irregular
     return told
+
+
+def _require_keys(records: Sequence[Any], told: regular.Told) -> None:
+    keys = [record.key for record in records]
+    # No key of an event holds a NUL here; so where the two are the same, none of a record does.
+    if not all(keys) or b"\0".join(keys) != "\0".join(told.keys).encode():
+        raise regular.Irregular
 
 
 def _has_nul(values: Sequence[bytes]) -> bool:
@@ -200,7 +204,5 @@ def _has_nul(values: Sequence[bytes]) -> bool:
     return b"\\" in joined and b"\\u0000" in joined  # looking for one byte is ten times as fast
 
 
-def _numbers(sequences: Sequence[str]) -> list[int]:
-    if not "".join(sequences).isdecimal() or max(map(len, sequences)) > NUMBER_DIGITS_MAX:
-        raise regular.Irregular
-    return list(map(int, sequences))
+def _are_numbers(sequences: Sequence[str]) -> bool:
+    return all(sequences) and "".join(sequences).isdecimal() and max(map(len, sequences)) <= NUMBER_DIGITS_MAX
