@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> int:
         with Screen(console) as screen, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             outcome = runner.run(run(options, screen))
     except* TROUBLE as group:
-        for error in _leaves(group):
-            console.print(f"[bold red]The replay broke off.[/bold red] {error}", soft_wrap=True)
+        for words in dict.fromkeys(map(str, _leaves(group))):  # many may have met the same
+            console.print(f"[bold red]The replay broke off.[/bold red] {words}", soft_wrap=True)
         console.print(f"Look into {options.var}/logs; the acknowledgements are in {options.var}/acknowledged.jsonl.")
     if outcome is None:
         return 1

@@ -4,7 +4,9 @@ Everything goes over the public API, one request per person and step, as from so
 acknowledged is added to the outside history; what it refused is counted by its code.
 """
 
+import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from deploy.demo.client import Answer, Unexpected, each
+from deploy.demo.client import PATIENCE_SECONDS, Answer, Unexpected, each
 from deploy.demo.figures import PROGRAMME, WITHDRAW_SHARE, Figures
 from deploy.demo.population import Person, Reach, split_evenly
 from deploy.demo.world import World
@@ -21,6 +23,7 @@ from libs.events import ids
 HOUSEHOLD_CAP: Final = 2
 PAGE: Final = 10_000
 TRIES_TOLD: Final = 3
+LOOK_SECONDS: Final = 0.2
 _CODE = re.compile(r"(\d{6})\D*$")
 
 
@@ -90,15 +93,12 @@ class Crowd:
 
     async def confirm(self, citizens: Sequence[Citizen]) -> None:
         """Confirm the e-mail with the code that came, and state the identity: some with a typing error."""
-        await self.read_messages()
         confirming = [citizen for citizen in citizens if citizen.person.reach is not Reach.REGISTERED]
+        await self._codes_of(confirming)
         url = self._world.service("registration", "/v1/me/email-confirmation")
 
         async def one(citizen: Citizen) -> None:
-            code = self._codes.get(citizen.person.email)
-            if code is None:
-                raise LookupError("a confirmation e-mail has not reached its inbox; see the log of registration")
-            answer = await self._call("POST", url, {"code": code}, citizen)
+            answer = await self._call("POST", url, {"code": self._codes[citizen.person.email]}, citizen)
             if not answer.ok and not answer.repeated:
                 raise Unexpected("POST", url, answer)
             self._world.history.add("confirmed", citizen_id=citizen.citizen_id)
@@ -135,6 +135,16 @@ class Crowd:
             self.refusals[answer.code] += 1
         else:
             raise Unexpected("POST", url, answer)
+
+    async def _codes_of(self, citizens: Sequence[Citizen]) -> None:
+        """Wait until everybody has a code: where the gateway was away, registration sends again. Raises LookupError."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        await self.read_messages()
+        while missing := sum(citizen.person.email not in self._codes for citizen in citizens):
+            if time.monotonic() > deadline:
+                raise LookupError(f"{missing} confirmation e-mails have not come; see the log of registration")
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.read_messages()
 
     async def read_messages(self) -> None:
         """Fetch what reached all inboxes since the last time; the newest code of each counts."""

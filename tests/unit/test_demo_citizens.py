@@ -170,3 +170,48 @@ async def test_who_withdraws_is_told_in_the_history_and_may_join_the_next_wave(
 def test_winners_are_read_from_the_public_bundle() -> None:
     lines = [{"bundle": "draw/1"}, ["e", 0, "a"], ["e", 1, "b"], ["x", "c"], ["w", 1, 1, "31", "public"], {"end": {}}]
     assert winners_of(b"\n".join(json.dumps(line).encode() for line in lines)) == {"b"}
+
+
+def with_mail(tmp_path: Path, programme: Programme) -> Crowd:
+    """Two people who wait for their code."""
+    crowd = crowd_of(tmp_path, programme, PLAIN[:2])
+    crowd._world = replace(crowd._world, simulators={"messages": "http://messages"})
+    return crowd
+
+
+async def test_whoever_has_no_code_yet_waits_for_the_mail(
+    tmp_path: Path, programme: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.demo.citizens.LOOK_SECONDS", 0.0)
+    crowd = with_mail(tmp_path, programme)
+    mails = [{"to": one.email, "text": f"Kode Anda 12345{place}."} for place, one in enumerate(PLAIN[:2])]
+    pages = [mails[:1], [], mails[1:]]
+
+    async def get(url: str, token: str | None = None) -> Any:
+        return {"messages": pages.pop(0), "cursor": 0}
+
+    async def call(method: str, url: str, body: Any = None, token: str | None = None, *, raw: bool = False) -> Answer:
+        told.append(body)
+        return Answer(200, {})
+
+    told: list[Any] = []
+    monkeypatch.setattr(programme, "get", get)
+    monkeypatch.setattr(programme, "call", call)
+    await crowd.confirm(crowd.citizens)
+    assert not pages
+    assert [body["code"] for body in told if "code" in body] == ["123450", "123451"]
+
+
+async def test_a_mail_that_never_comes_ends_the_replay(
+    tmp_path: Path, programme: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.demo.citizens.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("deploy.demo.citizens.LOOK_SECONDS", 0.0)
+    crowd = with_mail(tmp_path, programme)
+
+    async def get(url: str, token: str | None = None) -> Any:
+        return {"messages": [], "cursor": 0}
+
+    monkeypatch.setattr(programme, "get", get)
+    with pytest.raises(LookupError, match="2 confirmation e-mails have not come"):
+        await crowd.confirm(crowd.citizens)
