@@ -2,10 +2,12 @@
 
 import asyncio
 import sys
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from deploy.demo.client import Unexpected
+from deploy.demo.client import PATIENCE_SECONDS, Unexpected
 from deploy.demo.figures import PROGRAMME
 from deploy.demo.world import World
 from deploy.local.layout import ROOT
@@ -13,6 +15,9 @@ from deploy.local.layout import ROOT
 VERIFIER: Final = ROOT / "services/selection/verify_draw.py"
 PATIENTLY: Final = ("nice", "-n", "19")
 """A citizen's own machine would do this: here it takes only what the replay leaves over."""
+NOT_YET: Final = 409
+LOOK_SECONDS: Final = 0.5
+LATER: Final = timedelta(minutes=1)
 
 
 class Draws:
@@ -25,9 +30,17 @@ class Draws:
         self._turn = asyncio.Semaphore(1)
 
     async def fetch(self, wave: int) -> bytes:
-        """The bundle of a wave. Raises Unexpected where it is not published."""
+        """The bundle of a wave. Where the randomness could not be had, selection asks for it again: so do we.
+
+        Raises Unexpected where it is not published after PATIENCE_SECONDS.
+        """
         url = self._world.service("selection", f"/v1/waves/{PROGRAMME}/{wave}/bundle")
+        deadline = time.monotonic() + PATIENCE_SECONDS
         answer = await self._world.client.call("GET", url, raw=True)
+        while answer.status == NOT_YET and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._world.step_to(self._world.now() + LATER)
+            answer = await self._world.client.call("GET", url, raw=True)
         if not answer.ok:
             raise Unexpected("GET", url, answer)
         bundle = bytes(answer.body)
