@@ -10,7 +10,7 @@ from services.finance.domain.posting import CanNotBook, is_about_a_member, is_pa
 from services.finance.store import Store
 
 
-async def record(tx: Transaction, store: Store, events: Sequence[Event]) -> None:
+async def record(*, tx: Transaction, store: Store, events: Sequence[Event]) -> None:
     """Copy events and move the balances by them, in their order; an event that was recorded before changes nothing.
 
     Raises CanNotApply with events that contradict what the books hold. They are then set aside, with all later events

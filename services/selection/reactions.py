@@ -16,7 +16,7 @@ TAKES_APPLICATIONS: Final = frozenset({State.ANNOUNCED, State.OPEN, State.CLOSED
 E = TypeVar("E", Applied, ApplicationWithdrawn, IntakeClosed)
 
 
-async def on_applied(*, tx: Transaction, events: Sequence[Applied], store: Store) -> None:
+async def on_applied(*, tx: Transaction, store: Store, events: Sequence[Applied]) -> None:
     """Note applications. One that comes after the pool was frozen is refused: the intake's count did not contain it."""
     keys = await _keys(tx, store, events)
     why = "an application to a wave that takes none: its pool is frozen, or it was never announced"
@@ -24,7 +24,7 @@ async def on_applied(*, tx: Transaction, events: Sequence[Applied], store: Store
     await store.add_applications(tx, [key.wave_id for key in keys], events)
 
 
-async def on_withdrawn(*, tx: Transaction, events: Sequence[ApplicationWithdrawn], store: Store) -> None:
+async def on_withdrawn(*, tx: Transaction, store: Store, events: Sequence[ApplicationWithdrawn]) -> None:
     """Take applications out again, while the pool is not frozen."""
     keys = await _keys(tx, store, events)
     refuse("contradiction", "a withdrawal from a wave whose pool is frozen", _frozen(keys, events))
@@ -33,13 +33,13 @@ async def on_withdrawn(*, tx: Transaction, events: Sequence[ApplicationWithdrawn
     refuse("contradiction", "a withdrawal of an application that never came", lost)
 
 
-async def on_intake_closed(*, tx: Transaction, events: Sequence[IntakeClosed], store: Store) -> None:
+async def on_intake_closed(*, tx: Transaction, store: Store, events: Sequence[IntakeClosed]) -> None:
     """Keep what registration has stated; the clock compares it with what has arrived."""
     keys = await _keys(tx, store, events)
     await store.add_intakes(tx, [key.wave_id for key in keys], events)
 
 
-async def on_revoked(*, tx: Transaction, events: Sequence[MembershipRevoked], store: Store) -> None:
+async def on_revoked(*, tx: Transaction, store: Store, events: Sequence[MembershipRevoked]) -> None:
     """Free the seats of revoked members, each for one later wave."""
     found = await store.revoke(tx, events)
     lost = (event for event in events if (event.citizen_id, event.programme) not in found)

@@ -11,7 +11,7 @@ from services.training.store import Store
 
 
 async def on_selected(
-    tx: Transaction, events: Sequence[SelectedInBatch], *, store: Store, programmes: Mapping[str, Programme]
+    *, tx: Transaction, store: Store, programmes: Mapping[str, Programme], events: Sequence[SelectedInBatch]
 ) -> None:
     """Open a membership, with its credit and its due date, for every winner.
 

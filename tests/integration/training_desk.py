@@ -29,7 +29,7 @@ class Desk:
 
     async def select(self, *events: SelectedInBatch) -> None:
         async with self.database.transaction() as tx:
-            await on_selected(tx, events, store=self.store, programmes=PROGRAMMES)
+            await on_selected(tx=tx, store=self.store, programmes=PROGRAMMES, events=events)
 
     async def winners(self, *names: str) -> list[str]:
         """Select people on 17 April 2020; gives their citizen ids."""

@@ -169,7 +169,7 @@ def test_nothing_is_paid_to_whom_nothing_was_promised() -> None:
 
 
 def test_of_each_citizen_the_first_event_that_can_not_be_is_named() -> None:
-    budi = {"citizen_id": ids.derive("citizen", "budi"), "payout_id": ids.derive("budi", "incentive-1")}
+    budi: dict[str, Any] = {"citizen_id": ids.derive("citizen", "budi"), "payout_id": ids.derive("budi", "incentive-1")}
     stray, behind = payment(IncentivePaid, **budi), payment(IncentiveFailed, **budi)
     with pytest.raises(CanNotBook) as told:
         booked(reserved(), stray, SUBMITTED, PAID, behind, PAID)
