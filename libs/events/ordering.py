@@ -110,9 +110,9 @@ class Refusals:
         if isinstance(error, CanNotApply):
             here = set(map(id, events))
             named = [(event, poison) for event, poison in error.reasons if id(event) in here] or named
-        for event, poison in named:
-            self.reasons[id(event)] = poison
-            log.error("an event can not be applied and is parked", type=event.TYPE, exc_info=error)
+        self.reasons |= {id(event): poison for event, poison in named}
+        if named and not isinstance(error, CanNotApply | Poison):
+            log.warning("a reaction failed on an event", type=events[0].TYPE, exc_info=error)
         if len(self.reasons) > self.refused_max:
             raise TooManyRefused
         return bool(named)

@@ -90,23 +90,20 @@ class Shape:
         return list(map(str, map(attrgetter(self.contract.KEY), data)))
 
 
-def read(values: Sequence[bytes], topic: str) -> Told:
-    """Envelopes, keys and events of these records. Raises one of WRONG, all alike."""
+def opened(values: Sequence[bytes], topic: str) -> list[Any]:
+    """Envelope and data of each record, still to be checked by `columns`; None where one can not be read here."""
     decode, _ = _reader(topic)
-    return columns(list(map(decode, values)), topic)  # each by itself: no record can reach into the next
-
-
-def opened(value: bytes, topic: str) -> Any | None:
-    """The envelope and data of one record, still to be checked by `columns`; None where it can not be read here."""
-    decode, _ = _reader(topic)
-    try:
-        return decode(value)
-    except WRONG:
-        return None
+    found = list[Any]()
+    for value in values:  # each by itself: no record can reach into the next
+        try:
+            found.append(decode(value))
+        except WRONG:
+            found.append(None)
+    return found
 
 
 def columns(told: Sequence[Any], topic: str) -> Told:
-    """The same of records that were opened already. Raises one of WRONG."""
+    """Envelopes, keys and events of records that were opened. Raises one of WRONG."""
     _, shapes = _reader(topic)
     kinds = list(map(type, told))
     if len(of := set(kinds)) == 1:

@@ -5,6 +5,7 @@ for a single record. Poison and strays in between do not spoil the rest: only th
 looked at record by record. So is a lane whose numbers do not count on.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -60,13 +61,26 @@ class Run:
         ]
         return free, self.reads(held)
 
+    def behind(self, number: int) -> "Run":
+        """The same without repeats: what follows `number`. As it is where that is nothing, or others stand before it.
 
-def read_poll(fetched: Mapping[Any, Sequence[Any]]) -> tuple[list[Run], list[Read]]:
-    """What a poll brought, lane by lane: regular runs, and the records of all other lanes."""
+        Whoever comes back to a lane begins at the last number, not behind it (`position.place`).
+        """
+        count = number + 1 - self.first
+        if not 0 < count < len(self.keys) or any(read.offset < self.records[count].offset for read in self.others):
+            return self
+        return replace(
+            self, first=number + 1, keys=self.keys[count:], events=self.events[count:], records=self.records[count:]
+        )
+
+
+async def read_poll(fetched: Mapping[Any, Sequence[Any]]) -> tuple[list[Run], list[Read]]:
+    """What a poll brought, lane by lane: regular runs, and the records of all other lanes. Others have their turn in
+    between: a poll is read while the one before it is with the database."""
     runs, others = list[Run](), list[Any]()
     for partition in sorted(fetched):
         if fetched[partition]:
-            run = read_run((partition.topic, partition.partition), fetched[partition])
+            run = await read_run((partition.topic, partition.partition), fetched[partition])
             if run:
                 runs.append(run)
             else:
@@ -80,7 +94,8 @@ def take(
     """Take the runs that are news: their verdicts and events; their records that are poison or of keys with poison.
     And the records of all other runs, one by one."""
     verdicts, events, mixed, others = dict[Lane, Verdict](), list[Event](), list[Read](), list[Read]()
-    for run in runs:
+    for whole in runs:
+        run = whole.behind(positions[whole.lane].number)
         waiting = {key for topic, key in held if topic == run.lane[0]}
         verdict = in_step(positions[run.lane], run, waiting)
         if verdict and not run.others:
@@ -91,9 +106,9 @@ def take(
             events += free
             mixed += rest
         else:
-            others += run.reads()
+            others += whole.reads()
             continue
-        verdicts[run.lane] = verdict
+        verdicts[run.lane] = replace(verdict, repeats=run.first - whole.first)
     return verdicts, events, mixed, others
 
 
@@ -114,10 +129,9 @@ def keys_of(records: Sequence[Read], runs: Sequence[Run]) -> list[str]:
 def refused(
     events: Sequence[Event], news: Sequence[Read], runs: Sequence[Run], reasons: Mapping[int, Poison]
 ) -> list[Read]:
-    """The records of these events, of the news and of all runs that hold a refused one, with the reasons by `id`."""
+    """The records of these events: of the news, and of a run those whose keys have a refused one. `reasons` by `id`."""
     handed, known = set(map(id, events)), set(map(id, (read.event for read in news)))
-    hit = [run for run in runs if not reasons.keys().isdisjoint(map(id, run.events))]
-    more = [read for run in hit for read in run.reads() if id(read.event) not in known]
+    more = [read for run in runs for read in run.reads(_keys_of_these(run, reasons)) if id(read.event) not in known]
     return [
         replace(read, event=None, poison=reasons[id(read.event)]) if id(read.event) in reasons else read
         for read in [*more, *news]
@@ -125,21 +139,21 @@ def refused(
     ]
 
 
+def _keys_of_these(run: Run, reasons: Mapping[int, Poison]) -> set[str]:
+    return {key for key, event in zip(run.keys, run.events, strict=True) if id(event) in reasons}
+
+
 def one_by_one(records: Sequence[Read], runs: Sequence[Run]) -> list[Read]:
     """All records, lane by lane."""
     return sorted([*records, *(read for run in runs for read in run.reads())], key=lambda read: read.lane)
 
 
-def read_run(lane: Lane, records: Sequence[Any]) -> Run | None:
+async def read_run(lane: Lane, records: Sequence[Any]) -> Run | None:
     """These records of a lane, in offset order, as a run, or None."""
     numbers, epochs = list[int](), set[int]()
     keys, events, kept, others = list[str](), list[Event | None](), list[Any](), list[Read]()
     for start in range(0, len(records), TOGETHER):
-        piece = records[start : start + TOGETHER]
-        try:
-            good, told, rest = piece, _read(lane, piece), piece[:0]
-        except regular.WRONG:
-            good, told, rest = _sift(lane, piece)
+        good, told, rest = _read(lane, records[start : start + TOGETHER])
         begin = len(numbers)
         numbers += [int(one.sequence) for one in told.envelopes]
         epochs |= {one.epoch for one in told.envelopes}
@@ -156,53 +170,50 @@ def read_run(lane: Lane, records: Sequence[Any]) -> Run | None:
                 keys.insert(place, read.key or "")
                 events.insert(place, read.event)
                 kept.insert(place, record)
+        await asyncio.sleep(0)
     if len(epochs) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return None
     return Run(lane, numbers[0], epochs.pop(), kept[-1].offset, keys, events, kept, others)
 
 
-def _sift(lane: Lane, records: Sequence[Any]) -> tuple[Sequence[Any], regular.Told, Sequence[Any]]:
+def _read(lane: Lane, records: Sequence[Any]) -> tuple[list[Any], regular.Told, list[Any]]:
     """The regular ones, what they say, and the others, which alone cost more to read."""
-    good, opened, rest = list[Any](), list[Any](), list[Any]()
-    for record in records:
-        fits = record.value and record.key and record.key in record.value and len(record.value) <= VALUE_BYTES_MAX
-        one = regular.opened(record.value, lane[0]) if fits and not _has_nul([record.value]) else None
-        if one is None or not _are_numbers([one.sequence]):
-            rest.append(record)
-        else:
-            good.append(record)
-            opened.append(one)
+    values = [record.value or b"" for record in records]
+    if _has_nul(values) or max(map(len, values)) > VALUE_BYTES_MAX:
+        values = [b"" if len(value) > VALUE_BYTES_MAX or _has_nul([value]) else value for value in values]
+    opened = zip(records, regular.opened(values, lane[0]), strict=True)
+    pairs = [(record, one) for record, one in opened if one is not None]
+    told = _told(lane, pairs)
+    if told is None:
+        pairs = [
+            (record, one) for record, one in pairs if record.key and record.key in record.value and _is_number(one)
+        ]
+        told = _told(lane, pairs)
+    if told is None:
+        pairs, told = [], regular.Told([], [], [])
+    good = [record for record, _ in pairs]
+    if len(good) == len(records):
+        return good, told, []
+    known = set(map(id, good))
+    return good, told, [record for record in records if id(record) not in known]
+
+
+def _told(lane: Lane, pairs: Sequence[tuple[Any, Any]]) -> regular.Told | None:
+    """What these say, looked at column by column; None where one of them is not regular after all."""
+    keys, opened = [record.key for record, _ in pairs], [one for _, one in pairs]
     try:
         told = regular.columns(opened, lane[0])
-        _require_keys(good, told)
     except regular.WRONG:
-        return [], regular.Told([], [], []), records
-    return good, told, rest
-
-
-def _read(lane: Lane, records: Sequence[Any]) -> regular.Told:
-    """What all of these say. Raises one of regular.WRONG where one is not regular."""
-    values = [record.value for record in records]
-    if not all(values) or max(map(len, values)) > VALUE_BYTES_MAX or _has_nul(values):
-        raise regular.Irregular
-    told = regular.read(values, lane[0])
-    _require_keys(records, told)
-    if not _are_numbers([one.sequence for one in told.envelopes]):
-        raise regular.Irregular
-    return told
-
-
-def _require_keys(records: Sequence[Any], told: regular.Told) -> None:
-    keys = [record.key for record in records]
+        return None
     # No key of an event holds a NUL here; so where the two are the same, none of a record does.
-    if not all(keys) or b"\0".join(keys) != "\0".join(told.keys).encode():
-        raise regular.Irregular
+    agree = all(keys) and b"\0".join(keys) == "\0".join(told.keys).encode()
+    return told if agree and all(map(_is_number, opened)) else None
+
+
+def _is_number(one: Any) -> bool:
+    return one.sequence.isdecimal() and len(one.sequence) <= NUMBER_DIGITS_MAX
 
 
 def _has_nul(values: Sequence[bytes]) -> bool:
     joined = b"".join(values)
     return b"\\" in joined and b"\\u0000" in joined  # looking for one byte is ten times as fast
-
-
-def _are_numbers(sequences: Sequence[str]) -> bool:
-    return all(sequences) and "".join(sequences).isdecimal() and max(map(len, sequences)) <= NUMBER_DIGITS_MAX

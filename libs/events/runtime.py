@@ -55,6 +55,12 @@ YOUNG_OBJECTS: Final = 20_000  # a batch makes thousands of objects that all die
 log = logs.get_logger()
 
 
+def collect_seldom() -> None:
+    """What was loaded stays until the end: the garbage collector need not walk through it again and again."""
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
+
+
 class Resource(Protocol):
     """Something a service opens at start and closes at the end: a batcher, a client of an outside system."""
 
@@ -131,9 +137,7 @@ class Runtime:
             watching = loop.create_task(self.hold.watch())
             # A process without the API still answers for its health and metrics.
             tasks = {role: loop.create_task(self._keep(role, listener)) for role in dict.fromkeys(("api", *self.roles))}
-            # What was loaded stays until the end: the garbage collector need not walk through it again and again.
-            gc.freeze()
-            gc.set_threshold(YOUNG_OBJECTS)
+            collect_seldom()
             log.info("started", roles=list(self.roles), port=service.settings.http_port)
             await self.stopping.wait()
             await self._stop(tasks)

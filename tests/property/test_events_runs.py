@@ -1,5 +1,6 @@
 """A run that is taken as a whole is what its records are one by one: the same events, verdict and poison."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -161,7 +162,7 @@ def test_a_run_taken_as_a_whole_is_what_its_records_are_one_by_one(
     verdict = sort_out(position, reads)
     healthy, poison = divide([reads[index] for index in sorted([*verdict.news, *verdict.strays])], set(parked))
 
-    runs, others = read_poll({TopicPartition(*LANE): fetched})
+    runs, others = asyncio.run(read_poll({TopicPartition(*LANE): fetched}))
     assert said(one_by_one(others, runs)) == said(reads)
     assert sorted(keys_of(others, runs)) == sorted(read.key for read in reads if read.key)
     verdicts, whole, mixed, more = take({LANE: position}, parked, runs)
@@ -222,7 +223,7 @@ def test_each_regular_type_is_read_as_pydantic_reads_it(kind: str) -> None:
     event = contract.model_validate(golden["data"] | plain)
     key = event.key().encode()
     fetched = records((codec.numbered(codec.encode(event), 1, 1), key), lane=(TOPIC_OF[kind].name, 0))
-    run = read_run((TOPIC_OF[kind].name, 0), fetched)
+    run = asyncio.run(read_run((TOPIC_OF[kind].name, 0), fetched))
     assert run is not None
     assert list(run.events) == [event]
     (told,) = run.events
@@ -241,7 +242,7 @@ def test_what_comes_in_millions_is_regular() -> None:
 
 def test_a_long_run_of_mixed_types_is_one() -> None:
     told = [(value(TYPES[n % 4], n, KEYS[n % 3]), KEYS[n % 3].encode()) for n in range(1, 1_302)]
-    run = read_run(LANE, fetched := records(*told))
+    run = asyncio.run(read_run(LANE, fetched := records(*told)))
     assert run is not None
     assert list(run.events) == [read.event for read in look_at(fetched)]
     assert (run.first, run.epoch, run.offset, len(run.keys)) == (1, 1, 1_400, 1_301)

@@ -57,7 +57,7 @@ async def take(consumer: Consumer, *records: tuple[bytes | None, bytes | None], 
         SimpleNamespace(topic=TOPIC, partition=3, offset=offset + index, key=key, value=value)
         for index, (value, key) in enumerate(records)
     ]
-    runs, reads = read_poll({TopicPartition(TOPIC, 3): fetched})
+    runs, reads = await read_poll({TopicPartition(TOPIC, 3): fetched})
     await asyncio.wait_for(consumer.apply(reads, runs), 5)
 
 
