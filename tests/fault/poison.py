@@ -27,6 +27,7 @@ from libs.events.consumer import NearlyAllPoison
 from libs.events.contracts import TrainingRated
 from libs.events.database import Transaction
 from libs.events.ordering import CanNotApply
+from libs.events.runtime import collect_seldom
 from libs.events.topics import TOPICS
 from tests.fault.path import TOPIC, Path, citizen_id, open_path, own_servers, rated
 
@@ -262,6 +263,7 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="only these, to see what each costs")
     parser.add_argument("--unnamed", action="store_true", help="the reaction does not say which events it refuses")
     given = parser.parse_args()
+    collect_seldom()
     told = asyncio.run(whole(given.seed, given.events, given.turns, given.kinds, naming=not given.unnamed))
     print(json.dumps(told | {"wrong": wrong(told)}, indent=1))
     return int(bool(wrong(told)))

@@ -19,6 +19,7 @@ from libs.events import kafka as clients
 from libs.events.clock import FixedClock
 from libs.events.consumer import Consumer
 from libs.events.contracts import TrainingRated
+from libs.events.runtime import collect_seldom
 from tests.fault.path import READER, Path, open_path, own_servers
 from tests.support import NOON
 
@@ -136,6 +137,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--changes", type=int, default=200, help="joins and leaves together")
     told = parser.parse_args()
+    collect_seldom()
     result = asyncio.run(whole(told.seed, told.events, told.changes))
     print(json.dumps(result, indent=1))
     return int(bool(result["lost"] or result["doubled"] or result["out_of_order"]))
