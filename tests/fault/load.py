@@ -20,6 +20,8 @@ SHIFT: Final = timedelta(hours=4)
 """Officers act once in four hours of programme time: a wave, a course, and the payouts that are due."""
 OPEN_HOURS, DRAW_HOURS, COURSE_HOURS = 6, 7, 9
 SEATS: Final = 10
+WAVES_WAITING_MAX: Final = 4
+"""So many waves wait for their result at most, as between two waves in a healthy system; more would only queue."""
 ARRIVAL_SECONDS: Final = 0.35
 ATTEMPTS_MAX: Final = 6
 STUCK_SECONDS: Final = 60.0
@@ -36,6 +38,7 @@ class Load:
         self.stuck: list[str] = []
         self.lost_lives: list[str] = []
         self._excused: dict[str, float] = {}
+        self._published = 0
 
     async def prepare(self) -> None:
         """The State grants the money, and the first wave and course are there."""
@@ -79,10 +82,20 @@ class Load:
                 due = self.town.now() + SHIFT
                 # Tokens of staff live for an hour of programme time: it stands still while they are used.
                 async with self.town.still:
-                    await self._announce()
+                    if await self._waves_waiting() < WAVES_WAITING_MAX:
+                        await self._announce()
                     await self._offer()
                     await self.pay()
             await asyncio.sleep(0.1)
+
+    async def _waves_waiting(self) -> int:
+        """How many waves are announced and not published, as far as can be seen now."""
+        with suppress(Unexpected, Unreachable):
+            while self._published < len(self.board.waves):
+                if (await self.officers.wave(self._published + 1))["state"] != "published":
+                    break
+                self._published += 1
+        return len(self.board.waves) - self._published
 
     async def _announce(self) -> None:
         number, now = len(self.board.waves) + 1, self.town.now()

@@ -9,7 +9,6 @@ one after `new-epoch`, with every lane read to its end.
 
 import argparse
 import asyncio
-import contextlib
 import json
 import sys
 import time
@@ -28,36 +27,11 @@ from tests.fault.load import Load
 from tests.fault.rest import settle
 from tests.fault.run import PATIENCE_SECONDS, Options, fresh, people, town_of
 from tests.fault.stage import Stage
-from tests.fault.town import TICK, TICK_SECONDS, Town
 
 WARM_SECONDS: Final = 15.0
 MOVED_SECONDS_MAX: Final = 300.0
-DUE_SECONDS_MAX: Final = 2.0
 
 Show = Callable[[str], None]
-
-
-class PatientTown(Town):
-    """Its time waits for the jobs of the services. Waves are drawn one at a time, in several steps.
-
-    On a slow machine they queue behind a clock that does not wait, and training and disbursement hear of no winner.
-    """
-
-    async def tick(self) -> None:
-        while not self.over.is_set():
-            async with self.still:
-                self.move(TICK)
-            await asyncio.sleep(TICK_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DUE_SECONDS_MAX):
-                    while await self._due():  # noqa: ASYNC110
-                        await asyncio.sleep(TICK_SECONDS / 2)
-
-    async def _due(self) -> bool:
-        looks = await asyncio.gather(
-            *(self.world.client.glance(url + "/health/quiet") for url in self.world.services.values())
-        )
-        return any(look is None or look["jobs_due"] for look in looks)
 
 
 async def only_reads(drill: Drill, service: str, old: Path, before: State) -> dict[str, Any]:
@@ -145,7 +119,7 @@ async def whole(
         await asyncio.to_thread(stage.begin, BEFORE, seed)
         drill = Drill(stage, seed)
         async with Client(PATIENCE_SECONDS) as client:
-            old = await live(drill, load_of(stage, client, options), show)
+            old = await live(drill, Load(town_of(stage, client, options), people(options)), show)
         found: dict[str, Any] = {}
         for service in only:
             show(f"{service} goes back to its backup")
@@ -157,11 +131,6 @@ async def whole(
     finally:
         show("Stopping")
         await asyncio.to_thread(stage.down)
-
-
-def load_of(stage: Stage, client: Client, options: Options) -> Load:
-    town = town_of(stage, client, options)
-    return Load(PatientTown(town.world, town.seed), people(options))
 
 
 async def live(drill: Drill, load: Load, show: Show) -> dict[str, Path]:

@@ -63,7 +63,7 @@ WITNESSED: Final = {
     "lanes assigned": "lanes handed over",
     "topics have lost records; the relay sends them again": "logs sent again",
     "events are missing; the lane waits until the relay has sent them again": "gaps waited for",
-    "an event can not be applied and is parked": "events parked",
+    "events can not be applied and are parked": "events parked",
     "a request failed": "requests failed",
 }
 """What the processes said that shows that a mechanism was at work, by the words of their logs."""

@@ -5,6 +5,7 @@ Only what a service has acknowledged goes into the outside history.
 """
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Collection
@@ -17,7 +18,8 @@ from deploy.demo.world import World
 
 TICK: Final = timedelta(minutes=30)
 TICK_SECONDS: Final = 0.25
-"""Programme time moves in ticks: a day takes twelve seconds, and every job gets its turn in each tick."""
+TICK_SECONDS_MAX: Final = 2.0
+"""Programme time moves in ticks: a day takes twelve seconds, and up to a minute and a half while jobs are behind."""
 AGAIN_SECONDS: Final = 1.0
 WIDTH: Final = 24
 _CODE = re.compile(r"(\d{6})\D*$")
@@ -95,11 +97,26 @@ class Town:
         self.world.clock.set(self.world.history.at)
 
     async def tick(self) -> None:
-        """Move programme time on until the load is over."""
+        """Move programme time on until the load is over.
+
+        It waits for the services' jobs: waves are drawn one at a time, in several steps, and behind a clock that runs
+        away from a slow machine they would only queue.
+        """
         while not self.over.is_set():
             async with self.still:
                 self.move(TICK)
             await asyncio.sleep(TICK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS_MAX - TICK_SECONDS):
+                    while await self._due():  # noqa: ASYNC110
+                        await asyncio.sleep(TICK_SECONDS / 2)
+
+    async def _due(self) -> bool:
+        """Whether a service that is there has a job to do. Nobody waits for the dead."""
+        looks = await asyncio.gather(
+            *(self.world.client.glance(url + "/health/quiet") for url in self.world.services.values())
+        )
+        return any(look and look["jobs_due"] for look in looks)
 
     async def read_messages(self) -> None:
         """Keep the newest code of every inbox, until the load is over."""

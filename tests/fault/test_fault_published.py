@@ -1,0 +1,39 @@
+"""The page of long runs says what their files say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fault import published
+
+RUN = {
+    "seed": "7", "kills": 3, "kills_by_target": {"kafka": 1, "finance": 2}, "kills_by_point": {"relay.sent": 1},
+    "sleeps": {}, "restarts": {"kafka": 4}, "twins": 1, "shuffles": 2, "acknowledged": 1234, "events": 2345,
+    "repeats": 3, "payments": 4, "lost": 0, "doubled": 1, "out_of_order": 0, "stuck": 0, "seconds": 90.0,
+    "witnessed": {"relays fenced": 5}, "machine": {"processors": 2}, "strikes": [{}],
+}  # fmt: skip
+
+
+def test_the_page_is_made_from_the_files_beside_it() -> None:
+    assert (published.OUT / "README.md").read_text() == published.render(published.OUT)
+
+
+def test_a_kill_run_is_kept_without_its_strikes_and_shown(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps(RUN))
+    kept = published.keep(tmp_path / "summary.json", tmp_path)
+    assert kept.name == "seed-7.json"
+    assert json.loads(kept.read_text()) == {key: value for key, value in RUN.items() if key != "strikes"}
+    page = published.render(tmp_path)
+    assert "| acknowledged to clients | 1,234 |" in page
+    assert "| **doubled** | 1 |" in page
+    assert "finance 2, kafka 1" in page
+
+
+def test_another_run_goes_by_its_name(tmp_path: Path) -> None:
+    for name in ("storm", "guess"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"events": 1000, "lost": 0}))
+    published.keep(tmp_path / "storm.json", tmp_path)
+    assert "| events | 1,000 |" in published.render(tmp_path)
+    with pytest.raises(ValueError, match=r"guess\.json: neither"):
+        published.keep(tmp_path / "guess.json", tmp_path)
