@@ -8,38 +8,35 @@ monitors only. After a rebalance or a restore the consumer goes where the databa
 import asyncio
 import contextlib
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from math import inf
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from libs.events import codec, faults, metrics
+from libs.events import faults, metrics
+from libs.events.ahead import reading
 from libs.events.clock import Clock
 from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison, in_order
-from libs.events.parking import Parked, divide, news_of, park, parked_keys
+from libs.events.parking import Parked, divide, news_of, park, parked_keys, tell
 from libs.events.position import Gap, Position, Verdict, place
 from libs.events.records import Read
-from libs.events.runs import Run, keys_of, one_by_one, read_poll, refused, take
+from libs.events.runs import Poll, Run, keys_of, one_by_one, read_poll, refused, take
 from libs.events.topics import read_by
 
 POLL_RECORDS = 5_000
-AHEAD_FROM = POLL_RECORDS // 2
-"""Records. Behind fewer nothing is read ahead: those that arrive meanwhile are better taken together."""
+AHEAD_FROM = POLL_RECORDS // 2  # records; fewer are no large poll, behind which the next one is read at once
 FETCH_MS = 200
 PROVE_SECONDS = 60.0
 """How often a lane at rest is looked at again: a log that was lost and filled up to our place looks like one."""
 POISON_SHARE_MAX = 0.5
 POISON_SHARE_FROM = 100  # records; fewer may well be all poison by chance
-
-Poll: TypeAlias = tuple[list[Run], list[Read]]
 
 log = get_logger()
 
@@ -82,7 +79,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             sources, topics, numbers = zip(*lanes, strict=True)
             await QUERIES.position_open(tx, sources=sources, topics=topics, lanes=numbers)
         self.kafka.subscribe([topic.name for topic in read_by(self.service)], listener=self)
-        async with self._reading() as read:
+        async with reading(self._read) as read:
             while not self.stopping.is_set():
                 runs, records = await read()
                 if runs or records:
@@ -92,28 +89,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._prove()
                 await self.tell_kafka()
 
-    @contextlib.asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Callable[[], Awaitable[Poll]]]:
-        """A function that gives what comes next, decoded. Behind a large poll the next one is fetched and decoded while
-        the database is at work on the first. It may be out of date by then; numbers and locks decide, as always."""
-        ahead: asyncio.Task[tuple[Poll, bool]] | None = None
-
-        async def fetch() -> tuple[Poll, bool]:
-            fetched = await self._fetch()
-            return await read_poll(fetched), sum(map(len, fetched.values())) >= AHEAD_FROM
-
-        async def read() -> Poll:
-            nonlocal ahead
-            poll, large = await (ahead or fetch())
-            ahead = asyncio.create_task(fetch()) if large else None
-            return poll
-
-        try:
-            yield read
-        finally:
-            if ahead:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+    async def _read(self) -> tuple[Poll, bool]:
+        """The next poll, decoded, and whether it was large: then the next one is read while the database is at work on
+        this one. That may be out of date when its turn comes; numbers and locks decide, as always."""
+        fetched = await self._fetch()
+        return await read_poll(fetched), sum(map(len, fetched.values())) >= AHEAD_FROM
 
     async def _fetch(self) -> Mapping[TopicPartition, list[Any]]:
         """The next records. Raises what kept us from going to our own positions after a rebalance."""
@@ -269,16 +249,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if verdict.news:
                 self.moved.add(partition)
             self._watch_gap(lane, verdict)
-        parked = Counter(
-            (record.lane[0], record.type if record.type in codec.CATALOGUE else "?", record.reason.reason)
-            for record in poison
-        )
-        for (topic, kind, reason), events in parked.items():
-            metrics.consumer_parked.labels(topic, reason).inc(events)
-            if reason != "behind":
-                log.error(
-                    "events can not be applied and are parked", topic=topic, type=kind, reason=reason, events=events
-                )
+        tell(poison)
 
     def _watch_gap(self, lane: Lane, verdict: Verdict) -> None:
         """Say when a lane begins to wait for a number, and when it has arrived."""

@@ -126,9 +126,10 @@ class Refusals:
             return group, set()
         ready, behind = list[Event](), set(waiting)
         for event in group:
+            key = event.key()
             if id(event) in self.reasons:
-                behind.add(event.key())
-            elif event.key() not in behind:
+                behind.add(key)
+            elif key not in behind:
                 ready.append(event)
         return ready, behind
 

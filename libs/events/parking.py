@@ -5,20 +5,27 @@ have applied them, under the lock of their lane. An event that fails again stays
 its key.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
-from libs.events import codec
+from libs.events import codec, metrics
 from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction, is_transient
+from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, as_poison
 from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Read, look_at
+
+ALL_MAX: Final = 2_000
+"""As long as fewer are parked, to read them all costs less than to ask for thousands of keys."""
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +89,13 @@ async def news_of(
 
 
 async def parked_keys(tx: Transaction, keys: Sequence[str]) -> set[tuple[str, str]]:
-    """Which of these keys have something parked, as (topic, key). Ask under the locks of their lanes."""
-    if not keys or not await QUERIES.parked_any(tx):
+    """Which of these keys, at least, have something parked, as (topic, key). Ask under the locks of their lanes."""
+    if not keys:
         return set()
-    return {(row["topic"], row["key"]) for row in await QUERIES.parked_keys(tx, keys=keys)}
+    rows = await QUERIES.parked_some(tx, limit=ALL_MAX)
+    if len(rows) == ALL_MAX:
+        rows = await QUERIES.parked_keys(tx, keys=keys)
+    return {(row["topic"], row["key"]) for row in rows}
 
 
 async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[Lane, int, bytes]]:
@@ -115,6 +125,18 @@ async def park(tx: Transaction, records: Sequence[Parked], now: datetime) -> Non
             values=[record.value for record in records],
             now=now,
         )
+
+
+def tell(records: Sequence[Parked]) -> None:
+    """Count and say what was parked, once it is committed. What only waits behind something is counted, not said."""
+    kinds = Counter(
+        (record.lane[0], record.type if record.type in codec.CATALOGUE else "?", record.reason.reason)
+        for record in records
+    )
+    for (topic, kind, reason), events in kinds.items():
+        metrics.consumer_parked.labels(topic, reason).inc(events)
+        if reason != "behind":
+            log.error("events can not be applied and are parked", topic=topic, type=kind, reason=reason, events=events)
 
 
 async def redrive(database: Database, reactions: Mapping[type[Event], Reaction]) -> tuple[int, int]:

@@ -202,10 +202,10 @@ UPDATE position
        AS moved (topic, lane, next_offset, number, epoch, number_at)
  WHERE position.topic = moved.topic AND position.lane = moved.lane;
 
--- name: parked_any$
+-- name: parked_some
 -- Mostly nothing is, and thousands of keys need not be asked about. A statement of its own, after position_lock: it sees
 -- what the last holder of the locks has parked.
-SELECT EXISTS (SELECT FROM parked);
+SELECT topic, key FROM parked WHERE key IS NOT NULL LIMIT :limit;
 
 -- name: parked_keys
 -- Which of these keys wait behind a parked event.

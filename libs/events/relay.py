@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from asyncpg.pool import PoolConnectionProxy
 
 from libs.events import codec, faults, metrics
+from libs.events.ahead import reading
 from libs.events.database import QUERIES, Database
 from libs.events.logs import get_logger
 from libs.events.numbering import Cursor, Lane, Numbers, Outgoing, Unsent, assign, cursor_behind, in_order, same_log
@@ -169,34 +170,22 @@ class Relay:
     @contextlib.asynccontextmanager
     async def _reading(self, cursor: Cursor) -> AsyncIterator[Callable[[], Awaitable[list[Unsent]]]]:
         """A function that gives what comes next. Behind a full batch it reads on at once, over a second connection."""
-        ahead: asyncio.Task[Any] | None = None
         async with self.database.pool.acquire() as connection:
             statement = await connection.prepare(QUERIES.outbox_after.sql)
 
-            async def fetch() -> Any:
-                lanes = await statement.fetch(*cursor, BATCH_ROWS)
-                if all(all(values) for *_, values in lanes):
-                    return lanes
-                xid, position = cursor
-                return await QUERIES.outbox_after_large(connection, xid=xid, position=position, limit=BATCH_ROWS)
-
-            async def read() -> list[Unsent]:
-                nonlocal ahead, cursor
+            async def fetch() -> tuple[list[Unsent], bool]:
+                nonlocal cursor
                 self.database.committed.clear()
-                lanes = [in_order(lane) for lane in await (ahead or fetch())]
-                ahead = None
-                if lanes:
-                    cursor = cursor_behind(lanes)
-                    if sum(len(keys) for _, _, _, _, keys, _ in lanes) == BATCH_ROWS:
-                        ahead = asyncio.create_task(fetch())
-                return lanes
+                rows = await statement.fetch(*cursor, BATCH_ROWS)
+                if not all(all(values) for *_, values in rows):
+                    xid, position = cursor
+                    rows = await QUERIES.outbox_after_large(connection, xid=xid, position=position, limit=BATCH_ROWS)
+                lanes = [in_order(lane) for lane in rows]
+                cursor = cursor_behind(lanes) if lanes else cursor
+                return lanes, sum(len(keys) for _, _, _, _, keys, _ in lanes) == BATCH_ROWS
 
-            try:
+            async with reading(fetch) as read:
                 yield read
-            finally:
-                if ahead:
-                    ahead.cancel()
-                    await asyncio.gather(ahead, return_exceptions=True)
 
     async def _look(self, reader: Any) -> None:
         """Raise TopicTooShort when a topic has lost what it acknowledged."""
@@ -227,6 +216,7 @@ class Relay:
 
         async def send(lane: Lane, batch: Any) -> None:
             future = await self.producer.send_batch(batch, lane[0], partition=lane[1])
+            future.add_done_callback(_look)
             acknowledgements.append((lane, batch.record_count(), future))
 
         for lane, records in outgoing.items():
@@ -267,3 +257,9 @@ class Relay:
         metrics.relay_batch_seconds.observe(time.perf_counter() - batch.started)
         for topic, records in batch.records.items():
             metrics.relay_sent.labels(topic).inc(records)
+
+
+def _look(future: "asyncio.Future[Any]") -> None:
+    """Where a batch fails, those behind it fail too, and nobody waits for them: asyncio need not tell of each."""
+    if not future.cancelled():
+        future.exception()

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from libs.events import regular
 from libs.events.codec import NUMBER_DIGITS_MAX, VALUE_BYTES_MAX, Poison
@@ -21,6 +21,8 @@ from libs.events.records import Read, look_at
 
 TOGETHER: Final = 500
 """Records read at once: enough for the price of a call to vanish, few enough to stay in the processor's cache."""
+
+NUL: Final = b"\\u0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +64,23 @@ class Run:
         return free, self.reads(held)
 
     def behind(self, number: int) -> "Run":
-        """The same without repeats: what follows `number`. As it is where that is nothing, or others stand before it.
+        """The same without repeats: what follows `number`. As it is where that is nothing.
 
         Whoever comes back to a lane begins at the last number, not behind it (`position.place`).
         """
         count = number + 1 - self.first
-        if not 0 < count < len(self.keys) or any(read.offset < self.records[count].offset for read in self.others):
+        if not 0 < count < len(self.keys):
             return self
         return replace(
-            self, first=number + 1, keys=self.keys[count:], events=self.events[count:], records=self.records[count:]
-        )
+            self, first=number + 1, keys=self.keys[count:], events=self.events[count:], records=self.records[count:],
+            others=[read for read in self.others if read.number is None or read.number > number],
+        )  # fmt: skip
 
 
-async def read_poll(fetched: Mapping[Any, Sequence[Any]]) -> tuple[list[Run], list[Read]]:
+Poll: TypeAlias = tuple[list[Run], list[Read]]
+
+
+async def read_poll(fetched: Mapping[Any, Sequence[Any]]) -> Poll:
     """What a poll brought, lane by lane: regular runs, and the records of all other lanes. Others have their turn in
     between: a poll is read while the one before it is with the database."""
     runs, others = list[Run](), list[Any]()
@@ -180,7 +186,7 @@ def _read(lane: Lane, records: Sequence[Any]) -> tuple[list[Any], regular.Told, 
     """The regular ones, what they say, and the others, which alone cost more to read."""
     values = [record.value or b"" for record in records]
     if _has_nul(values) or max(map(len, values)) > VALUE_BYTES_MAX:
-        values = [b"" if len(value) > VALUE_BYTES_MAX or _has_nul([value]) else value for value in values]
+        values = [b"" if len(value) > VALUE_BYTES_MAX or NUL in value else value for value in values]
     opened = zip(records, regular.opened(values, lane[0]), strict=True)
     pairs = [(record, one) for record, one in opened if one is not None]
     told = _told(lane, pairs)
@@ -216,4 +222,4 @@ def _is_number(one: Any) -> bool:
 
 def _has_nul(values: Sequence[bytes]) -> bool:
     joined = b"".join(values)
-    return b"\\" in joined and b"\\u0000" in joined  # looking for one byte is ten times as fast
+    return b"\\" in joined and NUL in joined  # looking for one byte is ten times as fast

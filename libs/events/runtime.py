@@ -9,7 +9,6 @@ While the relay must not send, no process of the service acts (`hold.py`).
 import argparse
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 import sys
@@ -33,6 +32,7 @@ from fastapi import FastAPI
 from libs.events import kafka, logs, tending, tracing
 from libs.events.api import most_asked_first, new_api
 from libs.events.clock import Clock
+from libs.events.collector import collect_seldom
 from libs.events.consumer import Consumer, NearlyAllPoison
 from libs.events.contracts import Event
 from libs.events.database import Database, UnsafeDatabase, is_transient, open_database
@@ -50,15 +50,8 @@ HELD: Final = ("worker", "jobs")  # what stops while the relay must not send; th
 STOP_SECONDS_MAX: Final = 15.0
 PAUSE_SECONDS_MIN: Final = 0.2
 PAUSE_SECONDS_MAX: Final = 5.0
-YOUNG_OBJECTS: Final = 20_000  # a batch makes thousands of objects that all die with it: not worth a look each time
 
 log = logs.get_logger()
-
-
-def collect_seldom() -> None:
-    """What was loaded stays until the end: the garbage collector need not walk through it again and again."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
 
 
 class Resource(Protocol):
