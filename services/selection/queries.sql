@@ -358,6 +358,9 @@ SELECT p.application_id, (2 * a.province::integer + (a.tier = 'public')::integer
   FROM pool_entry p
   JOIN application a ON a.wave_id = p.wave_id AND a.application_id = p.application_id
  WHERE p.wave_id = :wave_id AND p.leaf >= :first AND p.leaf < :last
+   AND a.application_id >= (SELECT f.application_id FROM pool_entry f WHERE f.wave_id = :wave_id AND f.leaf = :first)
+   AND a.application_id <= (SELECT l.application_id FROM pool_entry l
+                             WHERE l.wave_id = :wave_id AND l.leaf < :last ORDER BY l.leaf DESC LIMIT 1)
  ORDER BY p.leaf;
 
 -- name: applications_analyse!

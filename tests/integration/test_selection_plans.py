@@ -68,6 +68,7 @@ HOT: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
         {"merkle_pkey"},
     ),
     "pool_page": ({"wave_id": 1} | PAGE, {"pool_entry_pkey"}),
+    "pool_columns": ({"wave_id": 1} | PAGE, {"pool_entry_pkey"}),
     "winners_page": ({"wave_id": 1} | PAGE, {"draw_result_pkey"}),
     "exclusions_page": ({"wave_id": 1, "after": MIDDLE, "limit": 10}, {"exclusion_pkey"}),
     "recycled_seats": ({"wave_id": 1, "after": 0, "limit": 100}, set()),
