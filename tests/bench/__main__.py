@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from libs.events.runtime import collect_seldom
+from libs.events.collector import collect_seldom
 from tests.bench.world import Where
 
 

@@ -13,9 +13,11 @@ from libs.events.clock import FixedClock
 from libs.events.consumer import POLL_RECORDS, Consumer
 from libs.events.contracts import Applied, Event, TrainingRated
 from libs.events.database import Transaction, open_database
+from libs.events.topics import TOPIC_OF
 from services.finance.domain.books import MOVES
 from services.finance.reactions import record
 from services.finance.store import Store as Books
+from services.registration.domain.steps import steps_of
 from services.registration.reactions import on_told
 from services.registration.store import Store as Timelines
 from tests.bench.records import AT, Meter, Told
@@ -71,12 +73,7 @@ async def ours_durable(where: Where, count: int) -> dict[str, Any]:
     """Our consumer, with one effect in PostgreSQL for every event, in the transaction of the position."""
 
     async def handle(*, tx: Transaction, events: Sequence[Applied]) -> None:
-        await tx.execute(
-            ADD_EFFECTS,
-            [event.application_id for event in events],
-            [event.citizen_id for event in events],
-            [event.wave for event in events],
-        )
+        await _add_effects(tx, events)
 
     return await _consume(where, "selection", {Applied: handle}, Meter(count))
 
@@ -174,23 +171,67 @@ async def transaction_per_message(where: Where, count: int, connections: int) ->
     return {"rate": meter.rate()}
 
 
-async def raw_effects(where: Where, count: int) -> dict[str, Any]:
-    """Nothing but the effects: whole batches inserted and committed, decoded beforehand."""
-    client, meter, events = await reading(where), Meter(count), list[Applied]()
+async def raw_parts(where: Where, count: int) -> dict[str, Any]:
+    """Fetch, validate, insert, commit: whole batches, with no position, no number and no check."""
+    client, meter = await reading(where), Meter(count)
+    validate = Told.model_validate_json
+    try:
+        async with open_database(where.database_url) as database:
+            while meter.seen < count:
+                fetched = await client.getmany(timeout_ms=200, max_records=POLL_RECORDS)
+                batch = [validate(read.value).data for lane in fetched.values() for read in lane]
+                if batch:
+                    async with database.transaction() as tx:
+                        await _add_effects(tx, batch)
+                    meter.count(len(batch))
+    finally:
+        await client.stop()
+    return {"rate": meter.rate()}
+
+
+async def _add_effects(tx: Transaction, events: Sequence[Applied]) -> None:
+    await tx.execute(
+        ADD_EFFECTS,
+        [event.application_id for event in events],
+        [event.citizen_id for event in events],
+        [event.wave for event in events],
+    )
+
+
+async def _everything(where: Where, count: int, topic: str = TOPIC) -> list[Any]:
+    """All events of a topic, decoded."""
+    client, events = await reading(where, topic), list[Event]()
     try:
         while len(events) < count:
             fetched = await client.getmany(timeout_ms=200, max_records=POLL_RECORDS)
             for read in (read for lane in fetched.values() for read in lane):
-                event = codec.read_event(codec.read_envelope(read.value), TOPIC)
-                assert isinstance(event, Applied)
+                event = codec.read_event(codec.read_envelope(read.value), topic)
+                assert isinstance(event, Event)
                 events.append(event)
     finally:
         await client.stop()
+    return events
+
+
+async def ready_timelines(where: Where, count: int) -> dict[str, Any]:
+    """Nothing but the projection's INSERT: whole batches of columns that were made beforehand."""
+    meter, events = Meter(count), await _everything(where, count, TOPIC_OF[TrainingRated.TYPE].name)
+    batches = [steps_of(events[start : start + POLL_RECORDS]) for start in range(0, len(events), POLL_RECORDS)]
+    async with open_database(where.database_url) as database:
+        for batch in batches:
+            async with database.transaction() as tx:
+                await Timelines().add_steps(tx, batch)
+            meter.count(len(batch.entries))
+    return {"rate": meter.rate()}
+
+
+async def raw_effects(where: Where, count: int) -> dict[str, Any]:
+    """Nothing but the effects: whole batches inserted and committed, decoded beforehand."""
+    meter, events = Meter(count), await _everything(where, count)
     async with open_database(where.database_url) as database:
         for start in range(0, len(events), POLL_RECORDS):
             batch = events[start : start + POLL_RECORDS]
             async with database.transaction() as tx:
-                ids, citizens = [event.application_id for event in batch], [event.citizen_id for event in batch]
-                await tx.execute(ADD_EFFECTS, ids, citizens, [event.wave for event in batch])
+                await _add_effects(tx, batch)
             meter.count(len(batch))
     return {"rate": meter.rate()}
