@@ -23,11 +23,11 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from libs.events import codec, parking
 from libs.events import kafka as clients
+from libs.events.collector import collect_seldom
 from libs.events.consumer import NearlyAllPoison
 from libs.events.contracts import TrainingRated
 from libs.events.database import Transaction
 from libs.events.ordering import CanNotApply
-from libs.events.runtime import collect_seldom
 from libs.events.topics import TOPICS
 from tests.fault.path import TOPIC, Path, citizen_id, open_path, own_servers, rated
 

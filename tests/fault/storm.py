@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from libs.events import kafka as clients
 from libs.events.clock import FixedClock
+from libs.events.collector import collect_seldom
 from libs.events.consumer import Consumer
 from libs.events.contracts import TrainingRated
-from libs.events.runtime import collect_seldom
 from tests.fault.path import READER, Path, open_path, own_servers
 from tests.support import NOON
 
