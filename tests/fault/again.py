@@ -7,7 +7,6 @@ its whole outbox again in a new epoch. Programme time stands still, so whatever 
 
 import argparse
 import asyncio
-import json
 import sys
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from deploy.local.programs import SERVICES
 from libs.events.topics import TOPICS
 from tests.fault.drill import LOOK_SECONDS, PATIENCE_SECONDS, Drill, Holding
 from tests.fault.load import Load
+from tests.fault.published import leave
 from tests.fault.restores import Show, live
 from tests.fault.run import PATIENCE_SECONDS as ANSWER_SECONDS
 from tests.fault.run import Options, fresh, people, town_of
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--var", type=Path, default=Path("var/again"), help="the stack's folder; cleared first")
     given = parser.parse_args()
     told = asyncio.run(whole(given.seed, given.var, lambda words: print(f"· {words}", flush=True)))
-    print(json.dumps(told | {"wrong": wrong(told)}, indent=1))
+    leave("again", told | {"wrong": wrong(told)})
     return int(bool(wrong(told)))
 
 

@@ -7,7 +7,6 @@ at once, topics and offsets too: relays send again what the outbox holds, under 
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from deploy.local.plan import Plan, Wish
 from deploy.local.stack import Stack
 from libs.events import consumer, relay
 from tests.fault.path import Path, open_path, own_servers
+from tests.fault.published import leave
 
 BROKERS: Final = 3
 CITIZENS, WRITERS = 600, 3
@@ -172,7 +172,7 @@ def main() -> int:
     parser.add_argument("--all", type=int, default=3, help="how often all of them do")
     told = parser.parse_args()
     result = asyncio.run(whole(told.seed, told.rounds, told.all))
-    print(json.dumps(result, indent=1))
+    leave("brokers", result)
     return int(bool(result["lost"] or result["doubled"] or result["out_of_order"]))
 
 

@@ -9,7 +9,6 @@ everything is poison: the worker has to stop, and to lose nothing.
 
 import argparse
 import asyncio
-import json
 import sys
 import time
 from collections import Counter
@@ -30,6 +29,7 @@ from libs.events.database import Transaction
 from libs.events.ordering import CanNotApply
 from libs.events.topics import TOPICS
 from tests.fault.path import TOPIC, Path, citizen_id, open_path, own_servers, rated
+from tests.fault.published import leave
 
 CITIZENS, PIECE = 50_000, 10_000
 HOSTILE_SHARE: Final = 0.01
@@ -265,7 +265,7 @@ def main() -> int:
     given = parser.parse_args()
     collect_seldom()
     told = asyncio.run(whole(given.seed, given.events, given.turns, given.kinds, naming=not given.unnamed))
-    print(json.dumps(told | {"wrong": wrong(told)}, indent=1))
+    leave("poison", told | {"wrong": wrong(told)})
     return int(bool(wrong(told)))
 
 

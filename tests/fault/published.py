@@ -1,7 +1,7 @@
 """Puts the results of long runs into docs/chaos, and makes its page: `python -m tests.fault.published SUMMARY.json …`.
 
-Takes what `make chaos` leaves behind: summaries of kill runs, and the answers of the other runs under their names
-(storm.json, brokers.json, poison.json, restores.json, again.json).
+Takes what `make chaos` leaves behind: summaries of kill runs (var/chaos/summary.json), and the answers of the other
+runs under their names (var/long-runs/storm.json, brokers.json, poison.json, restores.json, again.json).
 """
 
 import json
@@ -10,8 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tests.fault.summary import machine
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUT: Final = ROOT / "docs" / "chaos"
+LEFT: Final = ROOT / "var" / "long-runs"
 NOT_KEPT: Final = ("strikes",)
 """What fell and when is a function of the seed, and long."""
 
@@ -28,6 +31,14 @@ TITLES: Final = {
     "restores": "Each database goes back to an older backup",
     "again": "Every source says everything twice",
 }
+
+
+def leave(name: str, told: Mapping[str, Any]) -> None:
+    """Print the answer of a long run, and leave it where it can be taken from."""
+    LEFT.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**told, "machine": machine()}, indent=1)
+    (LEFT / f"{name}.json").write_text(text + "\n")
+    print(text)
 
 
 def render(out: Path) -> str:

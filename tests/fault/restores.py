@@ -9,7 +9,6 @@ one after `new-epoch`, with every lane read to its end.
 
 import argparse
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from libs.events.numbering import Lane
 from libs.events.topics import written_by
 from tests.fault.drill import LOOK_SECONDS, OLDER, Drill, State
 from tests.fault.load import Load
+from tests.fault.published import leave
 from tests.fault.rest import settle
 from tests.fault.run import PATIENCE_SECONDS, Options, fresh, people, town_of
 from tests.fault.stage import Stage
@@ -180,7 +180,7 @@ def main() -> int:
     told = asyncio.run(
         whole(given.seed, given.var, given.only or SERVICES, lambda words: print(f"· {words}", flush=True))
     )
-    print(json.dumps(told | {"wrong": wrong(told)}, indent=1))
+    leave("restores", told | {"wrong": wrong(told)})
     return int(bool(wrong(told)))
 
 

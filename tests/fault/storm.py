@@ -7,7 +7,6 @@ lanes from workers that are in the middle of a batch. Some leave in order, some 
 
 import argparse
 import asyncio
-import json
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from libs.events.collector import collect_seldom
 from libs.events.consumer import Consumer
 from libs.events.contracts import TrainingRated
 from tests.fault.path import READER, Path, open_path, own_servers
+from tests.fault.published import leave
 from tests.support import NOON
 
 CITIZENS, TRANSACTION = 10_000, 2_000
@@ -139,7 +139,7 @@ def main() -> int:
     told = parser.parse_args()
     collect_seldom()
     result = asyncio.run(whole(told.seed, told.events, told.changes))
-    print(json.dumps(result, indent=1))
+    leave("storm", result)
     return int(bool(result["lost"] or result["doubled"] or result["out_of_order"]))
 
 

@@ -37,3 +37,11 @@ def test_another_run_goes_by_its_name(tmp_path: Path) -> None:
     assert "| events | 1,000 |" in published.render(tmp_path)
     with pytest.raises(ValueError, match=r"guess\.json: neither"):
         published.keep(tmp_path / "guess.json", tmp_path)
+
+
+def test_an_answer_is_left_with_its_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "LEFT", tmp_path / "long-runs")
+    published.leave("storm", {"lost": 0})
+    told = json.loads((tmp_path / "long-runs" / "storm.json").read_text())
+    assert told["lost"] == 0
+    assert told["machine"]["processors"] >= 1
