@@ -2,25 +2,23 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 What = TypeVar("What")
+Fetch: TypeAlias = Callable[[], Coroutine[Any, Any, tuple[What, bool]]]
 
 
 @contextlib.asynccontextmanager
-async def reading(fetch: Callable[[], Awaitable[tuple[What, bool]]]) -> AsyncIterator[Callable[[], Awaitable[What]]]:
+async def reading(fetch: Fetch[What]) -> AsyncIterator[Callable[[], Awaitable[What]]]:
     """A function that gives what `fetch` brings, call by call. Where `fetch` says that more is waiting, the next call
     is under way as soon as the first has ended; otherwise what arrives meanwhile is better taken together."""
     ahead: asyncio.Task[tuple[What, bool]] | None = None
 
-    async def fetched() -> tuple[What, bool]:
-        return await fetch()
-
     async def read() -> What:
         nonlocal ahead
-        found, more = await (ahead or fetched())
-        ahead = asyncio.create_task(fetched()) if more else None
+        found, more = await (ahead or fetch())
+        ahead = asyncio.create_task(fetch()) if more else None
         return found
 
     try:

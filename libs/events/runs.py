@@ -100,9 +100,12 @@ def take(
     """Take the runs that are news: their verdicts and events; their records that are poison or of keys with poison.
     And the records of all other runs, one by one."""
     verdicts, events, mixed, others = dict[Lane, Verdict](), list[Event](), list[Read](), list[Read]()
+    held_by_topic: dict[str, set[str]] = {}
+    for topic, key in held:
+        held_by_topic.setdefault(topic, set()).add(key)
     for whole in runs:
         run = whole.behind(positions[whole.lane].number)
-        waiting = {key for topic, key in held if topic == run.lane[0]}
+        waiting = held_by_topic.get(run.lane[0], set())
         verdict = in_step(positions[run.lane], run, waiting)
         if verdict and not run.others:
             events += cast(Sequence[Event], run.events)
