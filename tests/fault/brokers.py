@@ -20,7 +20,7 @@ from deploy.local.bus import Cluster
 from deploy.local.kafka import LocalKafka, broker_names
 from deploy.local.plan import Plan, Wish
 from deploy.local.stack import Stack
-from libs.events import consumer, relay
+from libs.events import places, relay
 from tests.fault.path import Path, open_path, own_servers
 from tests.fault.published import leave
 
@@ -150,8 +150,8 @@ async def _all(disks: Disks, path: Path) -> None:
 
 async def whole(seed: str, rounds: int, everything_rounds: int, brokers: int = BROKERS) -> dict[str, Any]:
     """A run on servers of its own. Rounds of one broker need two others; a single one can only lose everything."""
-    patience = relay.LOOK_SECONDS, consumer.PROVE_SECONDS
-    relay.LOOK_SECONDS = consumer.PROVE_SECONDS = LOOK_SECONDS
+    patience = relay.LOOK_SECONDS, places.PROVE_SECONDS
+    relay.LOOK_SECONDS = places.PROVE_SECONDS = LOOK_SECONDS
     try:
         with own_servers(brokers) as (servers, make):
             assert servers.stack
@@ -161,7 +161,7 @@ async def whole(seed: str, rounds: int, everything_rounds: int, brokers: int = B
             disks.lose(disks.names)  # nobody needs them any more, and an orderly end takes half a minute
             return result
     finally:
-        relay.LOOK_SECONDS, consumer.PROVE_SECONDS = patience
+        relay.LOOK_SECONDS, places.PROVE_SECONDS = patience
 
 
 def main() -> int:

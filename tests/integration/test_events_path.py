@@ -256,7 +256,7 @@ async def test_a_missing_number_stops_the_lane_alone_and_heals_when_it_arrives(
         await reader.until(lambda: counted(reader, effects, 2))
         await asyncio.sleep(0.5)
         assert await effects.of(reader) == {f"{7:032x}": [1], f"{other:032x}": [5]}
-        assert consumer.gaps[TOPIC, lane].first == 2
+        assert consumer.places.gaps[TOPIC, lane].first == 2
         for value in values[1:]:
             await send_raw(bus, value, key, lane)
         await reader.until(lambda: counted(reader, effects, 5))

@@ -23,7 +23,7 @@ Join = Callable[[str], Any]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("libs.events.relay.LOOK_SECONDS", 0.5)
-    monkeypatch.setattr("libs.events.consumer.PROVE_SECONDS", 0.5)
+    monkeypatch.setattr("libs.events.places.PROVE_SECONDS", 0.5)
 
 
 @contextlib.asynccontextmanager

@@ -161,7 +161,7 @@ class Worker:
                 yield from self.apply(records)
             luck = yield "worker.polls" if records else "worker.idle"
             if not records and luck % 5 == 4:
-                self.go_to_positions(list(self.here))  # Consumer._prove
+                self.go_to_positions(list(self.here))  # Places._prove
 
     def go_to_positions(self, lanes: Sequence[Lane]) -> None:
         _reconnect(self)
@@ -257,7 +257,7 @@ class Worker:
         self.account(verdicts)
 
     def account(self, verdicts: dict[Lane, Verdict]) -> None:
-        """Consumer._account and _search: a gap that opens makes the worker search."""
+        """Places.note and _search: a gap that opens makes the worker search."""
         for lane, verdict in verdicts.items():
             self.world.seen["repeats"] += verdict.repeats
             known = self.gaps.get(lane)
