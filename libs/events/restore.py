@@ -58,12 +58,13 @@ async def check_restore(connection: Transaction, owner: str, service: str, reade
 
     Returns the births of the logs, to be told when they are other ones.
     """
-    state = await QUERIES.relay_state(connection)
+    born = await births(reader, service)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):  # one look: a rewind moves both
+        state, numbers = await QUERIES.relay_state(connection), await QUERIES.relay_numbers(connection)
     if state["xid"] >= state["next_xid"]:
         raise CursorAhead
-    born = await births(reader, service)
     stored = {}
-    for row in await QUERIES.relay_numbers(connection):
+    for row in numbers:
         lane = (row["topic"], row["lane"])
         stored[lane] = (row["number"], row["number_at"] if same_log(row["born"], born.get(lane)) else -1)
     ahead: list[Ahead] = []

@@ -19,7 +19,7 @@ from libs.events.database import QUERIES, Transaction
 from libs.events.hold import Hold
 from libs.events.jobs import Every
 from libs.events.relay import Fenced
-from libs.events.restore import OlderThanTopics
+from libs.events.restore import OlderThanTopics, check_restore
 from libs.events.runtime import Runtime, Service
 from libs.events.topics import TOPICS
 from tests.integration.conftest import Party
@@ -99,6 +99,25 @@ async def test_a_rewind_says_what_it_would_do_and_does_nothing_without_yes(
         assert (after["owner"], after["position"]) == (before["owner"], before["position"])
     assert f"{TOPIC}/{LANE} goes back to number 2: 4 records of 1 partitions" in capsys.readouterr().out
     assert len(await sent(training)) == 5
+
+
+async def test_a_rewind_while_a_relay_compares_does_not_look_like_a_restore(
+    training: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = QUERIES.relay_state
+
+    async def and_then_rewind(connection: Transaction) -> Any:
+        state = await look(connection)
+        monkeypatch.setattr(QUERIES, "relay_state", look)
+        await ask(training, "rewind", TOPIC, str(LANE), "1", yes=True)
+        return state
+
+    monkeypatch.setattr(QUERIES, "relay_state", and_then_rewind)
+    reader = clients.reader(training.settings, training.name)
+    async with clients.started(reader), training.database.connection() as connection:
+        await check_restore(connection, "0" * 32, training.name, reader)
+    await training.relay()
+    assert [number for number, _, _ in await sent(training)] == [*range(1, 6), *range(1, 6)]
 
 
 async def test_a_rewind_sends_again_from_a_number_on_under_the_old_numbers(training: Party) -> None:
