@@ -1,7 +1,7 @@
 """Puts the results of long runs into docs/chaos, and makes its page: `python -m tests.fault.published SUMMARY.json …`.
 
 Takes what `make chaos` leaves behind: summaries of kill runs (var/chaos/summary.json), and the answers of the other
-runs under their names (var/long-runs/storm.json, brokers.json, poison.json, restores.json, again.json).
+runs under their names (var/long-runs/model.json, storm.json, brokers.json and so on).
 """
 
 import json
@@ -25,6 +25,7 @@ What long runs came to. What happens in them, and what must hold: [tests/fault](
 function of the seed, how the processes interleave is not.
 """
 TITLES: Final = {
+    "model": "Schedules of the model",
     "storm": "Workers join and leave",
     "brokers": "Brokers lose their disks",
     "poison": "Poison at load",

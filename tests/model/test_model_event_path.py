@@ -3,10 +3,9 @@
 The model decides by production's own functions; only time, network and disk are imagined. After every schedule the
 faults end, and then each committed event must have had its effect exactly once, in order per key, with no gap left.
 
-`GELOMBANG_MODEL_SCHEDULES=100000` runs that many; `GELOMBANG_MODEL_SEED=7` replays one, and says what happened.
+`python -m tests.model --schedules 100000` plays that many; `--first 7 --schedules 1` one again, and says what happened.
 """
 
-import os
 from collections import Counter
 from dataclasses import replace
 
@@ -14,14 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.events import faults
 from tests.model.decisions import PRODUCTION
-from tests.model.schedules import NO_FAULTS, WEIGHTS, Failure, broken, draw, play, search, shorten
+from tests.model.schedules import (
+    EVERY_FAULT,
+    WEIGHTS,
+    draw,
+    play,
+    search,
+    unseen,
+)  # fmt: skip
 from tests.model.world import Faults, Step, Violation
 
-SCHEDULES = int(os.environ.get("GELOMBANG_MODEL_SCHEDULES", "2000"))
-SEED = os.environ.get("GELOMBANG_MODEL_SEED")
-EVERY_FAULT = Faults(late_locks=True, disturbed_checks=True, sudden_loss=True, restored_after_repeats=True)
+SCHEDULES = 2_000
 
 A_STEP = st.tuples(st.sampled_from(sorted(WEIGHTS)), st.integers(0, 11), st.integers(0, 59))
 
@@ -30,13 +33,7 @@ def test_every_event_has_its_effect_once_and_in_order_whatever_happens() -> None
     seen = Counter[str]()
     failure = search(range(SCHEDULES), seen=seen)
     assert failure is None, str(failure)
-    # A model in which nothing went wrong would prove nothing.
-    points = {f"killed at {point}" for point in faults.POINTS if point.startswith(("relay.", "consumer."))}
-    happened = {
-        "repeats", "redriven", "refused", "rewound", "log lost", "ended: fenced", "source restored", "sink restored",
-        "parked: contradiction", "parked: unknown-version", "parked: no-number", "parked: behind",
-    }  # fmt: skip
-    assert not {name for name in points | happened if seen[name] < 10}, dict(seen)
+    assert not unseen(seen), dict(seen)
 
 
 def test_every_fault_of_the_model_together_breaks_no_promise() -> None:
@@ -48,14 +45,6 @@ def test_every_fault_of_the_model_together_breaks_no_promise() -> None:
 @given(st.lists(A_STEP, max_size=60))
 def test_schedules_that_hypothesis_makes_up(steps: list[Step]) -> None:
     play(steps)
-
-
-@pytest.mark.skipif(SEED is None, reason="GELOMBANG_MODEL_SEED names the schedule to replay")
-def test_replay() -> None:
-    steps = draw(int(SEED or 0))
-    why = broken(steps, PRODUCTION, NO_FAULTS)
-    if why:
-        pytest.fail(str(Failure(int(SEED or 0), NO_FAULTS, why, steps, shorten(steps, PRODUCTION, NO_FAULTS))))
 
 
 def test_a_seed_is_one_schedule_and_one_outcome() -> None:
