@@ -49,7 +49,7 @@ class Eligibility(_Rules):
     age_max: Count
     in_education: bool
     other_aid: bool
-    household_cap: Annotated[int, Field(ge=1)]
+    household_cap: Annotated[int, Field(ge=1, le=255)]
     once_per_lifetime: bool
 
 

@@ -1,6 +1,7 @@
 """Makes the vectors of docs/draw.md, section 11: `python -m tests.unit.draw_vectors`. A test holds them to the code."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,12 +9,24 @@ from services.selection.domain import merkle
 from services.selection.domain.pool import entry_bytes
 from services.selection.domain.quotas import Stratum
 from services.selection.domain.tickets import tickets_of
-from tests.unit.listed_draw import levels_of
-from tests.unit.selection_bundles import close, make, officials, people
+from tests.unit.listed_draw import Application, levels_of
+from tests.unit.selection_bundles import QUOTAS, close, make, officials, people
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "vectors"
-BUNDLES: Final = {"draw-1": None, "draw-1-ceremony": officials()}
 APPLICANTS: Final = 60
+BUNDLES: Final = {"draw-1": None, "draw-1-ceremony": officials(), "draw-1-spill": None}
+SPILL: Final = {
+    Stratum("11", "priority"): 2,
+    Stratum("11", "public"): 6,
+    Stratum("31", "priority"): 9,
+    Stratum("31", "public"): 4,
+}
+"""More seats than applicants in three strata: some go to the other tier, those of two strata to the whole country."""
+
+
+def crowded(applicants: list[Application]) -> list[Application]:
+    """Some of their households have all their members already, and no place left."""
+    return [replace(one, household_members=2) if one.household_id[-1] % 5 == 0 else one for one in applicants]
 
 
 def steps(values: list[Any]) -> dict[str, Any]:
@@ -38,7 +51,9 @@ def files() -> dict[str, bytes]:
     """Name and bytes of every vector."""
     found = {}
     for name, planned in BUNDLES.items():
-        values = make(people(APPLICANTS), planned=planned)
+        spill = name == "draw-1-spill"
+        applicants = crowded(people(APPLICANTS)) if spill else people(APPLICANTS)
+        values = make(applicants, SPILL if spill else QUOTAS, planned)
         found[f"{name}.bundle.jsonl"] = close(values)
         found[f"{name}.json"] = json.dumps(steps(values), indent=1).encode() + b"\n"
     return found

@@ -15,6 +15,7 @@ from services.selection import verify_draw
 from tests.unit.selection_bundles import SIGNER, close, make, people
 
 HONEST = make(people(60))
+CHAIN_TOLD = json.loads(HONEST[0]["commitment"])["randomness"]
 Values = list[Any]
 
 
@@ -33,9 +34,27 @@ def verdict(tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str], *mo
 
 def test_an_honest_bundle_is_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = verdict(tmp_path, close(HONEST), capsys, "--key", SIGNER.public_key.hex())
-    assert (code, "DIFF" in said, "WARN" in said) == (0, False, False)
+    assert (code, "DIFF" in said, said.count("WARN")) == (0, False, 1)
+    assert f"WARN  the beacon is chain {CHAIN_TOLD['chain']}: " in said
     assert "the beacon's signature is genuine" in said
     assert said.endswith("The draw agrees.\n")
+
+
+def test_what_a_bundle_can_not_show_by_itself_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], no_bls: None
+) -> None:
+    """Whoever writes a bundle can sign it with a key of their own, and foresees the rounds of a chain of their own."""
+    quicknet = json.loads((Path(__file__).parents[1] / "data" / "drand_quicknet.json").read_text())
+    known = {name: quicknet[name] for name in ("genesis_time", "period_seconds", "public_key", "scheme")}
+    known |= {"chain": quicknet["chain_hash"]}
+    values = copy.deepcopy(HONEST)
+    promise(values, lambda told: told["randomness"].update(known))
+    _, said = verdict(tmp_path, close(values), capsys)
+    assert "WARN  whose key that is was not checked" in said
+    assert "the beacon is chain" not in said
+    for name in ("chain", "genesis_time", "period_seconds", "public_key"):
+        promise(values, lambda told, name=name: told["randomness"].update({**known, name: CHAIN_TOLD[name]}))
+        assert "WARN  the beacon is chain" in verdict(tmp_path, close(values), capsys)[1], name
 
 
 def test_it_runs_from_its_one_file_with_the_standard_library_alone(tmp_path: Path) -> None:
