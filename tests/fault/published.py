@@ -102,9 +102,19 @@ def _other(title: str, name: str, told: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {title}\n"
     yield "| | |\n|---|---|"
     for key, value in told.items():
-        shown = f"{value:,}" if isinstance(value, int | float) else json.dumps(value).replace('"', "")
-        yield f"| {key.replace('_', ' ')} | {shown} |"
+        yield f"| {key.replace('_', ' ')} | {_shown(value)} |"
     yield f"\n[{name}]({name})\n"
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case int() | float() if not isinstance(value, bool):
+            return f"{value:,}"
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')} {_shown(one)}" for name, one in value.items()) or "none"
+        case list():
+            return ", ".join(map(_shown, value)) or "none"
+    return str(value)
 
 
 def keep(path: Path, out: Path) -> Path:
