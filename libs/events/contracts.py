@@ -216,7 +216,7 @@ class WaveVoided(OfWave, type="wave-voided", key="wave", meaning=("programme", "
 
 
 class SelectedInBatch(Event, type="selected-in-batch", version=2, meaning=("application_id",)):
-    """An application won a seat of its stratum. `rank` counts from 1 within the stratum.
+    """An application won a seat. `rank` counts from 1 in its stratum; `cutoff` is the highest ticket that won there.
 
     With `appeal_id` the seat was given by an upheld appeal and taken out of the quota before the draw. Then the
     application id is one of its own, and the rank goes on after all applicants of the stratum who were drawn.
@@ -230,6 +230,7 @@ class SelectedInBatch(Event, type="selected-in-batch", version=2, meaning=("appl
     tier: Tier
     ticket: Digest
     rank: Annotated[int, Field(ge=1)]
+    cutoff: Digest | None = None
     appeal_id: Id | None = None
 
 
@@ -242,6 +243,7 @@ class NotSelected(Event, type="not-selected", meaning=("application_id",)):
     wave: int
     reason: str
     ticket: str | None = None
+    rank: Annotated[int, Field(ge=1)] | None = None  # within the stratum; None where the household had no place left
     cutoff: str | None = None  # the highest winning ticket of the stratum; None where nobody won
 
 

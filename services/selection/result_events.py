@@ -2,7 +2,7 @@
 
 What an event looks like is still said by its contract alone. One sample of each shape is encoded like any other event;
 its copies then get their own values in the places where the sample has its own. Events of one shape have one length:
-a tier, a number of digits of the rank, a reason.
+a tier or a reason, a number of digits of the rank.
 """
 
 import zlib
@@ -53,11 +53,10 @@ def outbox_rows(rows: NDArray[np.void], telling: Telling) -> Iterator[Bytes]:
     cut = np.zeros(int(cells.max(initial=0)) + 1, np.bool_)
     cut[[cell for cell in telling.cutoffs if cell < len(cut)]] = True
     digits = np.searchsorted(POWERS, rows["rank"].astype(np.int64), side="right")
-    # Winners of one tier and length of rank; losers of one reason, with a cut-off or without.
-    shapes = np.where(fates == WON, 2 * digits + cells % 2, cut[cells])
-    shapes = 32 * fates + shapes
+    # One fate and length of rank, with a cut-off or without; winners of one tier.
+    shapes = 64 * fates + 4 * digits + 2 * np.where(fates == WON, cells % 2, 0) + cut[cells]
     for shape in np.unique(shapes).tolist():
-        yield _rows_of_shape(rows[shapes == shape], telling, fate=shape // 32)
+        yield _rows_of_shape(rows[shapes == shape], telling, fate=shape // 64)
 
 
 def _rows_of_shape(rows: NDArray[np.void], telling: Telling, fate: int) -> Bytes:
@@ -69,23 +68,22 @@ def _rows_of_shape(rows: NDArray[np.void], telling: Telling, fate: int) -> Bytes
     }  # fmt: skip
     applications, citizens = hexadecimal(raw(rows["application"])), hexadecimal(raw(rows["citizen"]))
     values: dict[str, Bytes] = {"application_id": applications, "citizen_id": citizens}
+    if fate > TICKETLESS_MAX:
+        common |= {"ticket": DIGEST}
+        values["ticket"] = hexadecimal(raw(rows["ticket"]))
+        if first["rank"]:
+            common |= {"rank": int(first["rank"])}
+            values["rank"] = decimal(rows["rank"].astype(np.int64), len(str(first["rank"])))
+        if cell in telling.cutoffs:
+            common |= {"cutoff": DIGEST}
+            values["cutoff"] = _cutoffs(rows["cell"], telling.cutoffs)
     sample: Event
     if fate == WON:
         stratum = stratum_of(cell)
-        sample = SelectedInBatch(
-            **common, province=stratum.province, tier=stratum.tier, ticket=DIGEST, rank=int(first["rank"])
-        )
-        provinces = rows["cell"].astype(np.int64) // 2
-        values |= {"province": decimal(provinces, 2), "ticket": hexadecimal(raw(rows["ticket"]))}
-        values["rank"] = decimal(rows["rank"].astype(np.int64), len(str(first["rank"])))
-    elif fate <= TICKETLESS_MAX:
-        sample = NotSelected(**common, reason=REASONS[fate - 1])
+        sample = SelectedInBatch(**common, province=stratum.province, tier=stratum.tier)
+        values["province"] = decimal(rows["cell"].astype(np.int64) // 2, 2)
     else:
-        cutoff = DIGEST if cell in telling.cutoffs else None
-        sample = NotSelected(**common, reason=REASONS[fate - 1], ticket=DIGEST, cutoff=cutoff)
-        values["ticket"] = hexadecimal(raw(rows["ticket"]))
-        if cutoff:
-            values["cutoff"] = _cutoffs(rows["cell"], telling.cutoffs)
+        sample = NotSelected(**common, reason=REASONS[fate - 1])
     values["id"] = _event_ids(sample.TYPE, applications)
     topic = TOPIC_OF[sample.TYPE]
     lanes = (_crc32(citizens) % topic.partitions).astype(np.int16)

@@ -48,12 +48,12 @@ def one_by_one(row: Row, telling: Telling) -> Event:
         "at": telling.at, "application_id": application.hex(), "citizen_id": citizen.hex(),
         "programme": telling.programme, "wave": telling.wave,
     }  # fmt: skip
-    if fate == WON:
-        province, tier = stratum_of(cell)
-        return SelectedInBatch(**common, province=province, tier=tier, ticket=ticket.hex(), rank=rank)
     cutoff = telling.cutoffs.get(cell)
     if fate > 3:
-        common |= {"ticket": ticket.hex(), "cutoff": cutoff.hex() if cutoff else None}
+        common |= {"ticket": ticket.hex(), "rank": rank or None, "cutoff": cutoff.hex() if cutoff else None}
+    if fate == WON:
+        province, tier = stratum_of(cell)
+        return SelectedInBatch(**common, province=province, tier=tier)
     return NotSelected(**common, reason=REASONS[fate - 1])
 
 

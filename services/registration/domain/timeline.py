@@ -19,8 +19,8 @@ _PAYMENT: Final = ("programme", "wave", "milestone", "amount_rupiah")
 KEPT: Final[Mapping[str, Sequence[str]]] = {
     "applied": ("programme", "wave", "tier"),
     "application-withdrawn": ("programme", "wave"),
-    "selected-in-batch": ("programme", "wave", "rank", "ticket", "appeal_id"),
-    "not-selected": ("programme", "wave", "reason", "ticket", "cutoff"),
+    "selected-in-batch": ("programme", "wave", "rank", "ticket", "cutoff", "appeal_id"),
+    "not-selected": ("programme", "wave", "reason", "ticket", "rank", "cutoff"),
     "appeal-lodged": ("programme", "wave", "reason", "appeal_id"),
     "appeal-decided": ("programme", "wave", "upheld", "finding", "appeal_id"),
     "money-reserved": ("programme", "wave", "amount_rupiah"),
