@@ -40,9 +40,10 @@ logs: ## Show what the processes say (ARGS="training --follow" for one of them, 
 restart: ## Stop and start some of the processes (ARGS=training)
 	$(call look,restart,1)
 
-draw-demo: setup ## Make one public bundle of 100,000 synthetic applicants under var/draw, and verify it
+draw-demo: setup ## Make one public bundle of 100,000 synthetic applicants under var/draw, and verify it with both verifiers
 	@$(RUN) -m tests.draw_demo
 	@$(RUN) services/selection/verify_draw.py var/draw/demo.draw.jsonl
+	@$(RUN) -m tests.browser.judge var/draw/demo.draw.jsonl
 
 test: setup ## Run the tests on real servers (ARGS="-k name" for some of them)
 	@$(RUN) -m pytest $(ARGS)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 Point = tuple[int, int, int, int]
-TIERS, HEADER = ("priority", "public"), "bundle,commitment,signature,randomness,seed,winners"
+TIERS, COMPACT = ("priority", "public"), (",", ":")
 BLOCK = 1 << 16  # entries that one process hashes together: a power of two, so that they are one branch of the tree
 LARGE = 1 << 24  # bytes of a file from which on all processors read it
 # Section 10: every line has one form, so nothing is left to the taste of a parser.
@@ -37,11 +37,33 @@ FORMS = {k: re.compile(rb"(?m)^\%b,%b\]\n" % (k, b",".join(of))) for k, of in zi
 CELLS = {f'{cell >> 1:02}","{TIERS[cell & 1]}'.encode(): cell for cell in range(200)}
 SPELLED = {each: (each[:2] + bytes((1 + CELLS[each] % 2,))).hex().encode() for each in CELLS}
 LEFT = len(CELLS)
+LEAD = timedelta(seconds=600)  # sections 5 and 6: how far the round lies behind the commitment and the last word
 QUICKNET = {  # section 6: the beacon that is known here
     "chain": "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971", "genesis_time": 1692803367,
     "period_seconds": 3, "public_key": "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a"
     "6c3ac6a5776a2d1064510d1fec758c921cc22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a",
-}  # fmt: skip
+    "scheme": "bls-unchained-g1-rfc9380"}  # fmt: skip
+# The form of line 1: these keys in this order, and the expressions that their values match as they are written there.
+TEXT, HASH, SIGNATURE, LIST = '"[ -~]*"', '"[0-9a-f]{64}"', '"[0-9a-f]{128}"', r"\[(?:{0}(?:,{0})*)?\]".format
+COUNT, LONG, CAP = "0|[1-9][0-9]{0,8}", "[1-9][0-9]{0,14}", "[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5]"
+TIME = '"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3])(:[0-9]{2}){2}[.][0-9]{6}[+]00:00"'
+SEATS, OFFICE = rf'\["[0-9]{{2}}","(?:priority|public)",(?:{COUNT})\]', r'"[ !#-\[\]-~]{1,80}"'
+DRAND = {
+    "chain": HASH, "genesis_time": "0|" + LONG, "period_seconds": LONG, "public_key": '"[0-9a-f]{192}"', "round": LONG,
+    "scheme": f'"{QUICKNET["scheme"]}"', "source": '"drand"'}  # fmt: skip
+OFFICIALS = {"officials": LIST(rf"\[{OFFICE},{HASH}\]"), "reveal_until": TIME, "source": '"ceremony"'}
+PROMISE = {
+    "algorithm": '"draw/1"', "committed_at": TIME, "draws_at": TIME,
+    "excluded": {"already-member": COUNT, "blacklist": COUNT, "other-aid": COUNT}, "household_cap": CAP,
+    "intake": {"count": COUNT, "digest": HASH}, "pool": {"count": COUNT, "root": HASH},
+    "programme": '"[a-z0-9-]{1,40}"', "quotas": LIST(SEATS), "randomness": DRAND, "signing_key": HASH,
+    "wave": "[1-9][0-9]{0,8}"}  # fmt: skip
+HEADER = {
+    "bundle": '"draw/1"', "commitment": TEXT, "signature": SIGNATURE, "randomness":
+    {"round": LONG, "signature": '"[0-9a-f]{96}"', "randomness": HASH}, "seed": HASH, "winners": COUNT}  # fmt: skip
+REVEALED = {"reveals": TEXT, "reveals_signature": SIGNATURE}
+PARTS = LIST(rf"\[{OFFICE},(?:null|{HASH})\]")
+REVEALS = {"algorithm": '"draw/1 reveals"', "closed_at": TIME, "reveals": PARTS, "root": HASH}
 
 
 class Broken(Exception):
@@ -52,7 +74,7 @@ class Verifier:
     """What was read, the pool as columns in the order of the file; what was found goes to the screen, in sentences."""
 
     def __init__(self) -> None:
-        self.differences, self.header, self.promise = 0, dict[str, Any](), dict[str, Any]()
+        self.differences, self.header, self.promise, self.told = 0, dict[str, Any](), dict[str, Any](), dict[str, Any]()
         self.prefix, self.branches, self.ids = b"", list[bytes](), list[bytes]()  # prefix + id is hashed to a ticket
         self.groups, self.heads, self.cells, self.places = array("I"), array("Q"), bytearray(), bytearray()
         self.rows: dict[bytes, list[Any]] = {EXCLUDED: [], WINNER: []}
@@ -70,46 +92,56 @@ class Verifier:
         if not line.startswith(b'{"bundle":"draw/1",'):
             raise Broken("line 1 is not the header of a draw/1 bundle")
         self.header = json.loads(line)
-        text, form = self.header["commitment"], json.dumps(self.header, separators=(",", ":")).encode() + b"\n"
+        text = str(self.header.get("commitment"))
+        ceremony = '"source":"ceremony"' in text
+        check_form("header", self.header, HEADER | REVEALED if ceremony else HEADER)
         promise = self.promise = json.loads(text)
-        known = ",".join(self.header).removesuffix(",reveals,reveals_signature") == HEADER and form == line
-        canonical = known and json.dumps(promise, sort_keys=True, separators=(",", ":")) == text
+        drawn = dict(sorted((DRAND | OFFICIALS).items())) if ceremony else DRAND
+        check_form("commitment", promise, PROMISE | {"randomness": drawn})
+        self.told = json.loads(self.header["reveals"]) if ceremony else {}
+        check_form("reveals", self.told, REVEALS if ceremony else {})
+        self.say("draw", f"{promise['programme']}, wave {promise['wave']}, root {promise['pool']['root']}")
+        self.say("", "Compare this root with the one that the programme published for the wave, on its page or in its")
+        self.say("", "public event: a draw that was set aside has a bundle that agrees, too, but another root.")
+        form = json.dumps(self.header, separators=COMPACT) + "\n"
+        canonical = form.encode() == line and json.dumps(promise, sort_keys=True, separators=COMPACT) == text
         wrong = "line 1: the header, or the commitment in it, is not in its canonical form"
         self.check(canonical, "header and commitment are canonical", wrong)
-        self.check(promise["algorithm"] == "draw/1", "the algorithm is draw/1", "it names another algorithm")
         signer = bytes.fromhex(promise["signing_key"])
         message, signature = b"gelombang draw/1 commitment\x00" + text.encode(), bytes.fromhex(self.header["signature"])
-        signed = ed25519_verify(signer, message, signature)
-        self.check(signed, f"the commitment is signed by {signer.hex()}", "the signature under the commitment is wrong")
+        fine, wrong = f"the commitment is signed by {signer.hex()}", "the signature under the commitment is wrong"
+        self.check(ed25519_verify(signer, message, signature), fine, wrong)
         if key:
             self.check(key.lower() == signer.hex(), "by the expected key", "the commitment is signed by another key")
         else:
             self.say("WARN", "whose key that is was not checked: give the one that the programme publishes as --key")
         cells = [CELLS[f'{province}","{tier}'.encode()] for province, tier, _ in promise["quotas"]]
-        seats = [count for _, _, count in promise["quotas"]]
-        fine = cells == sorted(set(cells)) and all(type(count) is int and count >= 0 for count in seats)
-        wrong = "the quotas are doubled, unsorted or not whole numbers"
-        self.check(fine, f"the quotas are consistent ({sum(seats)} seats)", wrong)
+        fine = f"the quotas are consistent ({sum(count for _, _, count in promise['quotas'])} seats)"
+        self.check(cells == sorted(set(cells)), fine, "the quotas are doubled or unsorted")
 
     def check_randomness(self) -> None:
         """The announced round, when it was out, its hash and, where possible, its BLS signature; the seed."""
         told, announced = self.header["randomness"], self.promise["randomness"]
         number, ceremony = announced["round"], announced["source"] == "ceremony"
-        wrong = "another round was used than announced"
-        self.check(repr(told["round"]) == repr(number), f"round {number} was announced and used", wrong)
+        used = f"round {number} was announced and used"
+        self.check(told["round"] == number, used, "another round was used than announced")
         tag = {"ceremony": b"gelombang draw/1 ceremony\x00", "drand": b"gelombang draw/1 seed\x00"}[announced["source"]]
         genesis = datetime.fromtimestamp(announced["genesis_time"], UTC)
         period = timedelta(seconds=announced["period_seconds"])
         out_at = genesis + period * (number - 1)
         committed = datetime.fromisoformat(self.promise["committed_at"])
-        earliest = max(datetime.fromisoformat(self.promise["draws_at"]), committed + timedelta(seconds=60))
+        earliest = max(datetime.fromisoformat(self.promise["draws_at"]), committed + LEAD)
         if ceremony:
-            earliest = max(earliest, datetime.fromisoformat(announced["reveal_until"]) + timedelta(seconds=60))
+            earliest = max(earliest, datetime.fromisoformat(announced["reveal_until"]) + LEAD)
         first = max(1, -((genesis - earliest) // period) + 1)
         after = "the first one after the commitment and the draw's time"
         wrong = f"round {first} is {after}; another one was announced"
         self.check(number == first and out_at > committed, f"it was out at {out_at.isoformat()}, {after}", wrong)
-        if any(announced[name] != known for name, known in QUICKNET.items()):
+        other = [name for name, known in QUICKNET.items() if announced[name] != known]
+        if not {"chain", "public_key"} <= set(other):
+            wrong = f"the beacon has the name or key of quicknet, but not its {', '.join(other)}: it may be long known"
+            self.check(not other, "the beacon is drand's quicknet", wrong)
+        else:
             foreseen = "this file knows drand's quicknet alone, and who owns a chain can foresee its rounds"
             self.say("WARN", f"the beacon is chain {announced['chain']}: {foreseen}")
         signature, randomness = bytes.fromhex(told["signature"]), bytes.fromhex(told["randomness"])
@@ -128,15 +160,14 @@ class Verifier:
 
     def check_reveals(self, committed: datetime, out_at: datetime) -> list[bytes]:
         """Section 6: the officials, the signed list of reveals and its time; each official's part of the seed."""
-        promise, text = self.promise, self.header["reveals"]
-        officials, told = promise["randomness"]["officials"], json.loads(text)
+        promise, text, told = self.promise, self.header["reveals"], self.told
+        officials = promise["randomness"]["officials"]
         until, closed = map(datetime.fromisoformat, (promise["randomness"]["reveal_until"], told["closed_at"]))
         hashes = [promised for _, promised in officials]
         key, signature = bytes.fromhex(promise["signing_key"]), bytes.fromhex(self.header["reveals_signature"])
         self.check(
             len(hashes) > 1 and hashes == sorted(set(hashes)) and committed < until <= closed < out_at
-            and (told["algorithm"], told["root"]) == ("draw/1 reveals", promise["pool"]["root"])
-            and text == json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+            and told["root"] == promise["pool"]["root"] and text == json.dumps(told, sort_keys=True, separators=COMPACT)
             and [office for office, _ in told["reveals"]] == [office for office, _ in officials]
             and ed25519_verify(key, b"gelombang draw/1 reveals\x00" + text.encode(), signature),
             f"the list of reveals was closed and signed before the round was out, at {closed.isoformat()}",
@@ -177,13 +208,14 @@ class Verifier:
                         closing = b'{"end":{"lines":%d,"sha256":"%b"}}\n' % (before, told.hexdigest().encode())
                         wrong = f"the file was changed: its closing hash (line {before + 1}) differs"
                         self.check(data == closing, f"the file is whole ({before} lines)", wrong)
+                        kinds = []  # nothing comes after it
                     elif kind == ENTRY and kinds:
                         yield path, offset, len(data), before, self.prefix
                     else:
                         self.rows.get(kind, []).extend(fields(data, kind if kinds else b"", before))
                     told.update(data)
                     before, offset = before + data.count(b"\n"), offset + len(data)
-        if kinds != [CLOSING]:
+        if kinds:
             raise Broken("the closing line is missing: the file is not complete")
 
     def check_pool(self) -> None:
@@ -257,9 +289,9 @@ class Verifier:
             seat(self.lowest(queues[cell], free[cell]), repeat(cell))
         for cell in (cell for cell in range(LEFT) if free[cell]):
             seat(self.lowest(queues[cell ^ 1], taken[cell ^ 1] + free[cell])[taken[cell ^ 1] :], repeat(cell))
-        seats = [cell for cell in range(LEFT) for _ in range(free[cell])]
-        waiting = [leaf for leaf in chain(*queues) if leaf not in won] if seats else []
-        seat(self.lowest(waiting, len(seats)), seats)
+        waiting = [leaf for leaf in chain(*queues) if leaf not in won] if sum(free) else []
+        # One by one, not as a list: a forger may have promised thousands of millions of seats.
+        seat(self.lowest(waiting, sum(free)), chain.from_iterable(map(repeat, range(LEFT), free)))
         return won
 
     def check_winners(self) -> None:
@@ -279,9 +311,21 @@ class Verifier:
                 self.say("DIFF", f"{who} is published as a winner but did not win")
             else:
                 self.say("DIFF", f"{who}: rank and seat should be {mine}; published are {published}")
-        same = ours == theirs and repr(self.header["winners"]) == repr(len(ours))
+        same = ours == theirs and self.header["winners"] == len(ours)
         wrong = f"{len(ours)} won; the bundle has {len(theirs)} winners, its header says {self.header['winners']}"
         self.check(same, f"the {len(ours)} winners are the same, with the same ranks and seats", wrong)
+
+
+def check_form(name: str, value: Any, form: Any) -> None:
+    """Raises Broken, with the name of the part of line 1 that does not have its form."""
+    told, keys = json.dumps(value, separators=COMPACT), list(value) if type(value) is dict else []
+    if type(form) is str and not re.fullmatch(form, told):
+        raise Broken(f"line 1: {name} is {told:.80}, not of the form {form:.80}")
+    if type(form) is dict and keys != list(form):
+        odd = sorted({*form} ^ {*keys}) or "their order"
+        raise Broken(f"line 1: {name} does not have exactly the keys of draw/1: see {odd!a:.300}")
+    for key in form if type(form) is dict else ():
+        check_form(f"{name}.{key}", value[key], form[key])
 
 
 def fields(data: bytes, kind: bytes, before: int) -> list[Any]:
@@ -368,18 +412,14 @@ def bls_verify(announced: dict[str, Any], number: int, signature: bytes) -> bool
         curve = import_module("py_ecc.optimized_bls12_381")
     except ImportError:
         return None
-    key = bytes.fromhex(announced["public_key"])
-    if announced["scheme"] != "bls-unchained-g1-rfc9380" or len(signature) != 48 or len(key) != 96:
-        return False
     try:
-        point, public = points.pubkey_to_G1(signature), points.signature_to_G2(key)
+        point, public = points.pubkey_to_G1(signature), points.signature_to_G2(bytes.fromhex(announced["public_key"]))
     except ValueError:
         return False
     if any(curve.is_inf(place) or not points.subgroup_check(place) for place in (point, public)):
         return False
-    hashed = hashing.hash_to_G1(
-        sha256(number.to_bytes(8, "big")).digest(), b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_", sha256
-    )
+    message, domain = sha256(number.to_bytes(8, "big")).digest(), b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
+    hashed = hashing.hash_to_G1(message, domain, sha256)
     left = curve.pairing(public, hashed, final_exponentiate=False)
     right = curve.pairing(curve.G2, curve.neg(point), final_exponentiate=False)
     return bool(curve.final_exponentiate(left * right) == curve.FQ12.one())
@@ -398,9 +438,10 @@ def main(arguments: list[str] | None = None) -> int:
         verifier.check_pool()
         verifier.check_winners()
     except (Broken, OSError) as error:
-        verifier.say("DIFF", str(error))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        verifier.say("DIFF", f"a value is missing or has the wrong form: {error!r}")
+        verifier.say("DIFF", f"{error}. What comes after it was not checked")
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        wrong = f"line 1 is no JSON, or a value in it is out of all bounds: {error!a:.200}"
+        verifier.say("DIFF", f"{wrong}. What comes after it was not checked")
     print(f"The draw does NOT agree: {count} difference(s)." if (count := verifier.differences) else "The draw agrees.")
     return min(1, count)
 

@@ -1,11 +1,15 @@
 """The offline verifier in Chromium, from a disk: it agrees with an honest bundle and names what was changed."""
 
 import base64
+import copy
 import hashlib
 import json
+import os
 import random
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import pytest
 
 from tests.browser.conftest import Window, opened
 from tests.unit.selection_bundles import SIGNER, close, make, people
+from tests.unit.test_selection_verify_draw import SHAPES, promise
 
 pytestmark = pytest.mark.browser
 
@@ -104,6 +109,58 @@ def test_what_was_changed_is_named(verifier: Window, data: bytes, named: str) ->
     verifier.seen("verifier-differs")
 
 
+@pytest.mark.parametrize(("honest", "named", "forge"), SHAPES, ids=[f"{at}: {e[1]}" for at, e in enumerate(SHAPES)])
+def test_a_value_that_does_not_have_its_form_is_refused(
+    verifier: Window, honest: list[Any], named: str, forge: Callable[[list[Any]], Any]
+) -> None:
+    """The same forgeries that verify_draw.py refuses."""
+    values = copy.deepcopy(honest)
+    forge(values)
+    verdict, differs = judged(verifier, close(values))
+    assert (verdict, bool(differs)) == ("verdict bad", True), named
+
+
+@pytest.mark.parametrize("name", ["draws_at", "committed_at"])
+def test_a_time_in_a_list_is_no_time(verifier: Window, name: str) -> None:
+    values = copy.deepcopy(VALUES)
+    promise(values, lambda told: told.update({name: [told[name]]}))
+    _, differs = judged(verifier, close(values))
+    assert any(f"commitment.{name}" in sentence for sentence in differs), differs
+
+
+def test_who_names_quicknet_must_name_all_of_it(verifier: Window) -> None:
+    known = json.loads((Path(__file__).parents[1] / "data" / "drand_quicknet.json").read_text())
+    names = ("public_key", "genesis_time", "period_seconds")
+    known = {"chain": known["chain_hash"], **{name: known[name] for name in names}}
+    used = json.loads(VALUES[0]["commitment"])["randomness"]
+
+    def differs(beacon: dict[str, Any]) -> list[str]:
+        values = copy.deepcopy(VALUES)
+        promise(values, lambda told: told["randomness"].update(beacon))
+        return judged(verifier, close(values))[1]
+
+    assert not any("quicknet" in sentence for sentence in differs(known))
+    for name in known:
+        (lie,) = (sentence for sentence in differs({**known, name: used[name]}) if "quicknet" in sentence)
+        assert f"bernama atau berkunci quicknet, tetapi {name}" in lie
+
+
+def test_nothing_comes_after_the_closing_line_and_no_line_has_a_byte_order_mark(verifier: Window) -> None:
+    data = close(VALUES)
+    end = {"lines": data.count(b"\n"), "sha256": hashlib.sha256(data).hexdigest()}
+    second = json.dumps({"end": end}, separators=(",", ":")).encode() + b"\n"
+    for changed_file in (data + second, data.replace(b'{"end"', b'\xef\xbb\xbf{"end"'), b"\xef\xbb\xbf" + data):
+        verdict, differs = judged(verifier, changed_file)
+        assert (verdict, bool(differs)) == ("verdict bad", True)
+
+
+def test_which_draw_it_is_stands_at_the_top(verifier: Window) -> None:
+    judged(verifier, close(VALUES))
+    said = verifier.page.inner_text("#verdict")
+    assert "prakerja-2020, gelombang 1" in said
+    assert json.loads(VALUES[0]["commitment"])["pool"]["root"] in said
+
+
 def test_every_flipped_byte_of_a_sample_is_noticed(verifier: Window) -> None:
     data, chance = close(VALUES), random.Random(5)
     for at in (*chance.sample(range(len(data)), 60), len(data) - 1):
@@ -128,3 +185,23 @@ def test_a_hundred_thousand_applicants(verifier: Window, tmp_path: Path) -> None
 def test_the_vectors_of_the_specification_agree(verifier: Window, vector: Path) -> None:
     verdict, differs = judged(verifier, vector.read_bytes())
     assert (verdict, differs) == ("verdict", [])
+
+
+def judge(bundle: Path, **environment: str) -> tuple[int, str]:
+    """What `make draw-demo` shows of the browser."""
+    command = [sys.executable, "-m", "tests.browser.judge", str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.usefixtures("playwright")
+def test_the_page_is_asked_from_the_command_line(tmp_path: Path) -> None:
+    honest, forged = tmp_path / "honest.jsonl", tmp_path / "forged.jsonl"
+    honest.write_bytes(close(VALUES))
+    forged.write_bytes(close(VALUES[:-1]))
+    code, said = judge(honest)
+    assert (code, said.count("Differs"), "The draw agrees" in said) == (0, 0, True)
+    code, said = judge(forged)
+    assert (code, said.count("Differs"), "The draw does NOT agree" in said) == (1, 1, True)
+    code, said = judge(honest, GELOMBANG_CHROMIUM=str(tmp_path / "none"))
+    assert (code, "apt install chromium" in said) == (0, True)

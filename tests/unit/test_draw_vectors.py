@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.selection import verify_draw
 from services.selection.domain.ceremony import seed_of
@@ -49,6 +51,31 @@ def test_one_changed_byte_anywhere_is_caught_and_named(
         code, said = judged(file, capsys)
         assert code == 1, f"byte {at}"
         assert said.count("DIFF") >= 1, f"byte {at}"
+
+
+def genuine(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Ed25519 by OpenSSL, a hundred times as fast as the verifier's own."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def test_every_byte_of_the_header_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a sample: each byte of the line that holds commitment, reveals and signatures, changed to another value."""
+    monkeypatch.setattr(verify_draw, "bls_verify", lambda *_: None)
+    monkeypatch.setattr(verify_draw, "ed25519_verify", genuine)
+    data, chance = (FOLDER / "draw-1-ceremony.bundle.jsonl").read_bytes(), random.Random(9)
+    file = tmp_path / "changed.jsonl"
+    for at in range(data.index(b"\n") + 1):
+        changed = bytearray(data)
+        changed[at] ^= chance.randrange(1, 256)
+        file.write_bytes(changed)
+        code, said = judged(file, capsys)
+        assert (code, "DIFF" in said) == (1, True), f"byte {at}"
 
 
 def test_the_seed_of_a_ceremony_by_the_letter() -> None:
