@@ -20,11 +20,10 @@ from deploy.local.problem import Problem
 from deploy.local.programs import SERVICES
 from libs.events.topics import TOPICS
 from tests.fault.drill import LOOK_SECONDS, PATIENCE_SECONDS, Drill, Holding
-from tests.fault.load import Load
 from tests.fault.published import leave
 from tests.fault.restores import Show, live
 from tests.fault.run import PATIENCE_SECONDS as ANSWER_SECONDS
-from tests.fault.run import Options, fresh, people, town_of
+from tests.fault.run import Options, fresh, load_of, town_of
 from tests.fault.stage import Stage
 
 SOURCES: Final = ("disbursement", "training", "selection", "registration")
@@ -81,7 +80,7 @@ async def whole(seed: str, var: Path, show: Show = lambda words: None) -> dict[s
         await asyncio.to_thread(stage.begin, BEFORE, seed)
         drill, options = Drill(stage, seed), Options(seed, 1, var)
         async with Client(ANSWER_SECONDS) as client:
-            await live(drill, Load(town_of(stage, client, options), people(options)), show)
+            await live(drill, load_of(stage, town_of(stage, client, options), options), show)
         found: dict[str, Any] = {}
         for source in SOURCES:
             show(f"{source} says everything again")

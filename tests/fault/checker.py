@@ -7,14 +7,18 @@ about outcomes: each is held against the others, and none vouches for itself.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 from typing import Any, Final
 
 from deploy.demo.checks import SIX, Booking
 from deploy.demo.facts import Attempt
+from tests.fault import owed
 from tests.fault.dump import Record
 from tests.fault.order import disorder
+
+COMPLETED: Final = "training-completed"
 
 
 class Kind(StrEnum):
@@ -59,12 +63,16 @@ class Evidence:
     booked: list[str]  # ids of the events in finance's books, in the order of booking
     parked: dict[str, int]
     stuck: list[str] = field(default_factory=list)
+    disowned: list[str] = field(default_factory=list)  # who was told in the middle of the run that nobody knows them
+    paid_at: datetime | None = None  # when all that was due was paid out for the last time, programme time
+    citizens: int = 0  # with an account; not all of them need have been asked
 
 
 def judge(told: Evidence) -> list[Finding]:
     """Every finding of every check."""
     stream = first_times(told.records)
     found = [finding for check in CHECKS for finding in check(told, stream)]
+    found += [Finding(Kind.LOST, f"an answer disowns what was acknowledged: {what}") for what in told.disowned]
     return [*found, *(Finding(Kind.STUCK, what) for what in told.stuck)]
 
 
@@ -167,7 +175,7 @@ def acknowledged_states(told: Evidence, stream: Stream) -> Found:
         shown, seen = SHOWN.get(line["kind"]), told.seen.get(line.get("citizen_id", ""))
         if shown and seen and not shown(seen, line):
             yield Finding(Kind.LOST, f"{line['kind']} was acknowledged to {line['citizen_id']} and is not shown")
-        if line["kind"] == "batch-approved" and told.batches.get(line["batch_id"]) == "proposed":
+        if line["kind"] == "batch-approved" and told.batches.get(line["batch_id"], "proposed") == "proposed":
             yield Finding(Kind.LOST, f"the approval of batch {line['batch_id']} was acknowledged and is not there")
 
 
@@ -205,6 +213,23 @@ def _exactly_once(times: int, what: str) -> Found:
         yield Finding(Kind.DOUBLED if times else Kind.LOST, f"{what}: {times} times, not once")
 
 
+def debts(told: Evidence, stream: Stream) -> Found:
+    """By the end every wave has its result, every rated course its completion, and everybody what they are owed."""
+    for times, what in (*owed.results(stream), *owed.completions(stream), *owed.releases(stream)):
+        yield from _exactly_once(times, what)
+    if told.paid_at:
+        for times, what in owed.payments(stream, told.acknowledged, told.paid_at):
+            yield from _exactly_once(times, what)
+
+
+def first_courses(told: Evidence, stream: Stream) -> Found:
+    """Disbursement reads completions: whoever has finished the first course sees that an incentive is owed."""
+    completed = {record.data["citizen_id"]: record.data["first"] for record in stream if record.type == COMPLETED}
+    for citizen_id, seen in told.seen.items():
+        if completed.get(citizen_id) and "incentive-1" not in seen.payouts:
+            yield Finding(Kind.LOST, f"{citizen_id} has completed the first course and is owed nothing for it")
+
+
 def timelines(told: Evidence, stream: Stream) -> Found:
     """Registration reads every topic: each event about a citizen is one step of their timeline, and no other is."""
     about: dict[str, Counter[str]] = defaultdict(Counter)
@@ -221,11 +246,15 @@ def timelines(told: Evidence, stream: Stream) -> Found:
 
 
 def memberships(told: Evidence, stream: Stream) -> Found:
-    """Training reads the draws: whoever was selected is a member there."""
+    """Training reads the draws: whoever was selected is a member there. Whoever has finished was said to have."""
     for record in stream:
         seen = told.seen.get(record.data.get("citizen_id", ""))
         if record.type == "selected-in-batch" and seen and seen.membership == "none":
             yield Finding(Kind.LOST, f"{record.data['citizen_id']} was selected and is no member in training")
+    completed = {record.data["citizen_id"] for record in stream if record.type == COMPLETED}
+    for citizen_id, seen in told.seen.items():
+        if seen.membership in ("completed", "closed") and citizen_id not in completed:
+            yield Finding(Kind.LOST, f"{citizen_id} has completed a course, no {COMPLETED} is on its topic")
 
 
 def outcomes_shown(told: Evidence, stream: Stream) -> Found:
@@ -305,6 +334,6 @@ def parked(told: Evidence, stream: Stream) -> Found:
 
 Check = Callable[[Evidence, Stream], Iterable[Finding]]
 CHECKS: Final[tuple[Check, ...]] = (
-    lanes, once_each, per_key, acknowledged_events, acknowledged_states, consequences, timelines, memberships,
-    outcomes_shown, finance, rails, money, parked,
+    lanes, once_each, per_key, acknowledged_events, acknowledged_states, consequences, debts, first_courses, timelines,
+    memberships, outcomes_shown, finance, rails, money, parked,
 )  # fmt: skip

@@ -22,6 +22,7 @@ class Record:
     event_id: str
     type: str
     data: dict[str, Any]
+    at: str = ""  # programme time of what it tells
 
 
 async def dump(cluster: Cluster) -> list[Record]:
@@ -48,6 +49,7 @@ def record_of(topic: str, lane: int, offset: int, key: bytes | None, value: byte
             event["id"],
             event["type"],
             event["data"],
+            event.get("time", ""),
         )
     except (orjson.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
         return Record(topic, lane, offset, "", 0, "", "", {})

@@ -1,5 +1,6 @@
 """Asks the outside world what became of everything: the topics, the rails, and the services as their users see them."""
 
+import asyncio
 import csv
 import io
 from collections import Counter
@@ -15,8 +16,10 @@ from tests.fault.dump import dump
 from tests.fault.life import Citizen
 from tests.fault.load import Load
 
-ASKED_MAX: Final = 400
-"""Citizens who are asked what they see; in a longer run every n-th of them."""
+ASKED_MAX: Final = 6_000
+"""Citizens who are asked what they see: all of a run of a thousand kills; of more, every n-th."""
+AGAIN_MAX: Final = 5
+BATCHES_MAX: Final = 500
 WIDTH: Final = 16
 
 
@@ -30,13 +33,16 @@ async def gather(load: Load, cluster: Cluster, stuck: Sequence[str]) -> Evidence
         records=await dump(cluster),
         rails={"bank": bank, "e-wallet": wallet},
         twice_booked=[*bank_twice, *wallet_twice],
-        seen=await _seen(load, known[:: 1 + len(known) // ASKED_MAX]),
+        seen=await _seen(load, known[:: max(1, -(-len(known) // ASKED_MAX))]),
         batches=await _batches(load),
         ledger=six(await load.officers.ledger()),
         books=six(await load.officers.books()),
         booked=await _booked(load),
         parked=await parked(world),
-        stuck=[*load.stuck, *stuck],
+        stuck=[*load.watch.stuck, *stuck],
+        disowned=load.town.disowned,
+        paid_at=load.paid_at,
+        citizens=len(known),
     )
 
 
@@ -50,7 +56,12 @@ async def _seen(load: Load, citizens: Sequence[Citizen]) -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
 
     async def look(citizen: Citizen, service: str, path: str) -> Any:
-        answer = await load.town.world.client.call("GET", load.town.world.service(service, path), token=citizen.token)
+        url = load.town.world.service(service, path)
+        for _ in range(AGAIN_MAX):
+            answer = await load.town.world.client.call("GET", url, token=citizen.token)
+            if answer.status not in (429, 503):  # busy is no answer to what was asked
+                break
+            await asyncio.sleep(1)
         return answer.body if answer.ok else None
 
     async def one(citizen: Citizen) -> None:
@@ -72,9 +83,11 @@ async def _seen(load: Load, citizens: Sequence[Citizen]) -> dict[str, Seen]:
 
 
 async def _batches(load: Load) -> dict[str, str]:
-    """The newest batches; older ones have been paid out long ago, or the rails would not agree."""
+    """The newest batches, more than any run has had."""
     token = await load.officers.token("finance-checker")
-    told = await load.town.world.client.get(load.town.world.service("disbursement", "/v1/batches?limit=500"), token)
+    told = await load.town.world.client.get(
+        load.town.world.service("disbursement", f"/v1/batches?limit={BATCHES_MAX}"), token
+    )
     return {batch["batch_id"]: batch["state"] for batch in told}
 
 

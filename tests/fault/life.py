@@ -139,7 +139,7 @@ class Life:
                 self._acknowledge("joined", application_id=application_id, wave=wave.number)
                 return True
             if answer.code not in ("identity-not-verified", "wave-not-open"):
-                self._town.strange[f"{answer.status} {answer.code} POST /v1/me/applications"] += 1
+                self._town.puzzled(self.citizen.citizen_id, "POST /v1/me/applications", answer)
                 return False
             await self._town.pause(LOOK_SECONDS / 4)
         return False
@@ -157,6 +157,9 @@ class Life:
         """The latest application to a wave, as the citizen sees it."""
         me = await self._ask("GET", "registration", "/v1/me")
         found: list[dict[str, Any]] = [one for one in me["applications"] if one["wave"] == wave.number]
+        if not found:  # acknowledged, and not shown: the only page that may never forget it
+            self._town.disowned.append(f"{self.citizen.citizen_id}: no application to wave {wave.number} is shown")
+            raise Over
         return found[-1]
 
     # -- as a member -------------------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ class Life:
                 self._acknowledge("bought", enrolment_id=told["enrolment_id"])
                 return told
             if answer.code not in ("not-a-member", "course-started"):
-                self._town.strange[f"{answer.status} {answer.code} POST /v1/me/purchases"] += 1
+                self._town.puzzled(self.citizen.citizen_id, "POST /v1/me/purchases", answer)
             await self._town.pause()
 
     async def _next_session(self) -> Session:
@@ -231,7 +234,7 @@ class Life:
                 return
             # A sealed identity lives for minutes of programme time, which an outage outlasts.
             if answer.code != "identity-token-expired":
-                town.strange[f"{answer.status} {answer.code} POST /v1/me/account"] += 1
+                town.puzzled(self.citizen.citizen_id, "POST /v1/me/account", answer)
             await town.pause()
 
     async def _ask(self, method: str, service: str, path: str, body: Any = None, **how: Any) -> Any:

@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from deploy.demo.client import Unexpected, Unreachable
 from deploy.demo.officers import Officers
@@ -13,7 +13,8 @@ from deploy.demo.population import Person
 from deploy.demo.run import PARTNER
 from libs.events.programme import Wave
 from tests.fault.life import Board, Citizen, Life, OpenWave, Session
-from tests.fault.town import Town
+from tests.fault.town import DISOWNED, Town
+from tests.fault.watch import LOOK_SECONDS, Eyes, Watch
 
 APPROPRIATION: Final = 1_000_000_000_000
 SHIFT: Final = timedelta(hours=4)
@@ -24,20 +25,19 @@ WAVES_WAITING_MAX: Final = 4
 """So many waves wait for their result at most, as between two waves in a healthy system; more would only queue."""
 ARRIVAL_SECONDS: Final = 0.35
 ATTEMPTS_MAX: Final = 6
-STUCK_SECONDS: Final = 60.0
 
 
 class Load:
     """`work` goes on until `end` is called; `citizens` are those who have come so far."""
 
-    def __init__(self, town: Town, people: Sequence[Person]) -> None:
-        self.town, self._people = town, people
+    def __init__(self, town: Town, people: Sequence[Person], eyes: Eyes) -> None:
+        self.town, self._people, self._eyes = town, people, eyes
         self.officers = Officers(town.world)
         self.board = Board()
         self.citizens: list[Citizen] = []
-        self.stuck: list[str] = []
+        self.watch = Watch()
+        self.paid_at: datetime | None = None
         self.lost_lives: list[str] = []
-        self._excused: dict[str, float] = {}
         self._published = 0
 
     async def prepare(self) -> None:
@@ -50,7 +50,7 @@ class Load:
     async def work(self) -> None:
         """Everything at once, until the load is over."""
         async with asyncio.TaskGroup() as group:
-            for part in (self.town.tick, self.town.read_messages, self._officiate, self._arrivals, self._watch):
+            for part in (self.town.tick, self.town.read_messages, self._officiate, self._arrivals, self._look):
                 group.create_task(part())
 
     def end(self) -> None:
@@ -71,6 +71,8 @@ class Load:
         try:
             await life.live()
         except Unexpected as error:
+            if error.answer.status in DISOWNED:
+                self.town.disowned.append(f"{life.citizen.citizen_id}: {error}")
             self.lost_lives.append(str(error))
 
     # -- officers ----------------------------------------------------------------------------------------------------
@@ -148,7 +150,10 @@ class Load:
                 return
             await self.officers.pay()
 
-        return await self._steadily(pay)
+        now = self.town.now()
+        done = await self._steadily(pay)
+        self.paid_at = now if done else self.paid_at
+        return done
 
     async def _steadily(self, action: Callable[[], Awaitable[object]]) -> bool:
         """Do it, again where an answer was lost on the way; what never works is strange."""
@@ -166,25 +171,13 @@ class Load:
     # -- what stands still -------------------------------------------------------------------------------------------
 
     def excuse(self, struck: str) -> None:
-        """A process of this group was struck or has come back just now; a server keeps every service from moving."""
-        service = struck.partition(" ")[0]
-        for name in [service] if service in self.town.world.services else self.town.world.services:
-            self._excused[name] = time.monotonic()
+        """A process of this group was struck or has come back just now."""
+        self.watch.excuse(struck, self.town.world.services, time.monotonic())
 
-    async def _watch(self) -> None:
-        """Note every service with something to send or to read that has not moved for a minute without being struck."""
-        moved: dict[str, tuple[Any, float]] = {}
-        while not self.town.over.is_set():
-            for name, url in self.town.world.services.items():
-                told = await self.town.world.client.glance(url + "/health/quiet")
-                if told is None:
-                    continue
-                last, since = moved.get(name, (None, time.monotonic()))
-                since = max(since, self._excused.get(name, 0.0))
-                waits = told["outbox_unsent"] or told["behind"]
-                if not waits or told["moved"] != last:
-                    moved[name] = (told["moved"], time.monotonic())
-                elif time.monotonic() - since > STUCK_SECONDS:
-                    moved[name] = (told["moved"], time.monotonic())
-                    self.stuck.append(f"{name} has not moved for a minute: {told}")
-            await asyncio.sleep(1)
+    async def _look(self) -> None:
+        async with self._eyes as eyes:
+            while not self.town.over.is_set():
+                ends = await eyes.ends()
+                for name in self.town.world.services:
+                    self.watch.look(name, await eyes.look(name, ends), time.monotonic())
+                await asyncio.sleep(LOOK_SECONDS)

@@ -39,11 +39,13 @@ PAUSE_SECONDS: Final = 0.3
 STOP_SECONDS_MAX: Final = 30.0
 
 JUDGE: Final = """
-WITH told AS (SELECT n, citizen, turn, lag(turn) OVER (PARTITION BY citizen ORDER BY n) AS before FROM effect)
-SELECT citizen, count(*) AS effects, count(DISTINCT turn) AS turns, count(*) FILTER (WHERE turn < before) AS back
-  FROM told GROUP BY citizen
+WITH told AS (SELECT n, citizen, turn, lag(turn) OVER (PARTITION BY citizen ORDER BY n) AS before FROM effect),
+     said AS (SELECT citizen, turns FROM unnest($1::uuid[], $2::integer[]) AS said (citizen, turns))
+SELECT citizen, count(*) AS effects, count(*) FILTER (WHERE turn < before) AS back,
+       count(DISTINCT turn) FILTER (WHERE turn BETWEEN 1 AND said.turns) AS turns
+  FROM told LEFT JOIN said USING (citizen) GROUP BY citizen
 """
-"""Per citizen: all effects, different ones, and those that came after a later one."""
+"""Per citizen: all effects, those that came after a later one, and which of the turns that were said had one."""
 
 
 def citizen_id(number: int) -> str:
@@ -170,9 +172,13 @@ class Path:
             await asyncio.sleep(look_seconds)
 
     async def findings(self) -> dict[str, int]:
-        """Events without effect, second effects, and effects behind a later one of their citizen; all should be 0."""
+        """Events without effect, effects beyond the first of each, and effects behind a later one of their citizen.
+
+        All should be 0. An effect of no event at all counts as doubled, and makes up for no loss.
+        """
+        citizens = [citizen_id(number) for number in self.said]
         async with self.reader.connection() as connection:
-            rows = await connection.fetch(JUDGE, timeout=120)
+            rows = await connection.fetch(JUDGE, citizens, list(self.said.values()), timeout=120)
         turns = {int(row["citizen"], 16): row["turns"] for row in rows}
         return {
             "lost": sum(said - turns.get(number, 0) for number, said in self.said.items()),

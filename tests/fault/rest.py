@@ -7,7 +7,8 @@ from typing import Final
 from deploy.demo.client import Unexpected, Unreachable
 from deploy.demo.evidence import six
 from deploy.demo.world import NotQuiet
-from tests.fault.load import DRAW_HOURS, STUCK_SECONDS, Load
+from tests.fault.load import DRAW_HOURS, Load
+from tests.fault.watch import STUCK_SECONDS
 
 DRAW_STEPS_MAX: Final = 30
 PAY_STEPS: Final = (timedelta(hours=2), timedelta(days=1), timedelta(days=1), timedelta(days=1), timedelta(days=1))
@@ -47,7 +48,7 @@ async def _step(load: Load, by: timedelta, when: str) -> list[str]:
 
 
 async def _draw(load: Load) -> list[str]:
-    """Step on until every announced wave is published."""
+    """Step on until every announced wave is published; a round lies ten minutes behind a late commitment."""
     waves = [wave.number for wave in load.board.waves]
     if stuck := await _step(load, timedelta(hours=DRAW_HOURS), "after the last draw"):
         return stuck
@@ -55,7 +56,7 @@ async def _draw(load: Load) -> list[str]:
         states = [(await load.officers.wave(number))["state"] for number in waves]
         if all(state == "published" for state in states):
             return []
-        if stuck := await _step(load, timedelta(minutes=2), "in the draws"):
+        if stuck := await _step(load, timedelta(minutes=12), "in the draws"):
             return stuck
     return [
         f"wave {number} is still {state}" for number, state in zip(waves, states, strict=True) if state != "published"

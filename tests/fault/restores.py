@@ -25,7 +25,7 @@ from tests.fault.drill import LOOK_SECONDS, OLDER, Drill, State
 from tests.fault.load import Load
 from tests.fault.published import leave
 from tests.fault.rest import settle
-from tests.fault.run import PATIENCE_SECONDS, Options, fresh, people, town_of
+from tests.fault.run import PATIENCE_SECONDS, Options, fresh, load_of, town_of
 from tests.fault.stage import Stage
 
 WARM_SECONDS: Final = 15.0
@@ -119,7 +119,7 @@ async def whole(
         await asyncio.to_thread(stage.begin, BEFORE, seed)
         drill = Drill(stage, seed)
         async with Client(PATIENCE_SECONDS) as client:
-            old = await live(drill, Load(town_of(stage, client, options), people(options)), show)
+            old = await live(drill, load_of(stage, town_of(stage, client, options), options), show)
         found: dict[str, Any] = {}
         for service in only:
             show(f"{service} goes back to its backup")

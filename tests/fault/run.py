@@ -24,6 +24,7 @@ from tests.fault.schedule import Strike
 from tests.fault.stage import Stage
 from tests.fault.striker import Striker
 from tests.fault.town import Town
+from tests.fault.watch import Eyes
 
 PATIENCE_SECONDS: Final = 25.0
 SCALE_SHORT, SCALE_LONG = 20_000, 1_000
@@ -97,7 +98,7 @@ def town_of(stage: Stage, client: Client, options: Options) -> Town:
 async def _strike_and_ask(
     options: Options, stage: Stage, town: Town, strikes: Sequence[Strike], began: float
 ) -> dict[str, Any]:
-    load = Load(town, people(options))
+    load = load_of(stage, town, options)
     striker = Striker(stage, options.show, load.excuse)
     phases = {"start": time.monotonic() - began}
     await load.prepare()
@@ -118,7 +119,14 @@ async def _strike_and_ask(
     strange = dict(town.strange) | {f"a life ended: {words}": 1 for words in load.lost_lives}
     town.world.history.close()
     phases["questions"] = time.monotonic() - began
-    return summary.summary(options.seed, striker.struck, evidence, judge(evidence), strange, phases, stage.layout.logs)
+    told = summary.summary(options.seed, striker.struck, evidence, judge(evidence), strange, phases, stage.layout.logs)
+    return {**told, **summary.watched(load.watch)}
+
+
+def load_of(stage: Stage, town: Town, options: Options) -> Load:
+    server, databases = stage.facts().server(), stage.facts().databases()
+    stores = {name: server.url(databases[name].name) for name in town.world.services}
+    return Load(town, people(options), Eyes(stage.facts().cluster(), stores))
 
 
 def people(options: Options) -> list[Person]:

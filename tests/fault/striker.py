@@ -27,6 +27,7 @@ class Struck:
 
     targets: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
+    reached: Counter[str] = field(default_factory=Counter)  # by group and point
     not_reached: Counter[str] = field(default_factory=Counter)
     sleeps: Counter[str] = field(default_factory=Counter)
     restarts: Counter[str] = field(default_factory=Counter)
@@ -135,6 +136,7 @@ class Striker:
         for name in fallen:
             self.struck.targets[group.kind] += 1
             self.struck.points[strike.point] += 1
+            self.struck.reached[f"{strike.group}: {strike.point}"] += 1
             self._note(number, strike, name)
         if not fallen:
             self.struck.not_reached[f"{strike.group}: {strike.point}"] += 1

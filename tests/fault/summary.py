@@ -12,6 +12,7 @@ import psutil
 
 from tests.fault.checker import Evidence, Finding, Kind, first_times
 from tests.fault.striker import Struck
+from tests.fault.watch import Watch
 
 SHOWN_MAX: Final = 12
 
@@ -33,11 +34,15 @@ def summary(
         "kills": struck.kills,
         "kills_by_target": dict(struck.targets.most_common()),
         "kills_by_point": dict(struck.points.most_common()),
+        "kills_by_group_and_point": dict(struck.reached.most_common()),
         "points_not_reached": dict(struck.not_reached.most_common()),
+        "points_never_reached": never_reached(struck),
         "sleeps": dict(struck.sleeps.most_common()),
         "restarts": dict(struck.restarts.most_common()),
         "twins": struck.twins,
         "shuffles": struck.shuffles,
+        "citizens": evidence.citizens,
+        "citizens_asked": len(evidence.seen),
         "acknowledged": len(evidence.acknowledged),
         "acknowledged_by_kind": dict(Counter(line["kind"] for line in evidence.acknowledged).most_common()),
         "records": len(evidence.records),
@@ -55,6 +60,19 @@ def summary(
         "witnessed": witnessed(logs),
         "machine": machine(),
         "strikes": struck.log,
+    }
+
+
+def never_reached(struck: Struck) -> list[str]:
+    """Points of a group that were aimed at and at which nobody of that group ever died."""
+    return sorted(set(struck.not_reached) - set(struck.reached))
+
+
+def watched(watch: Watch) -> dict[str, Any]:
+    """For how long a service had no excuse under load, and the longest that a lane or an outbox stood still then."""
+    return {
+        "watched_seconds": dict(watch.watched),
+        "longest_wait_seconds": round(watch.waited_seconds_max, 1),
     }
 
 
@@ -103,9 +121,15 @@ def page(told: Mapping[str, Any]) -> list[str]:
         f"payments {told['payments']:,}",
         f"Lost {told['lost']}, doubled {told['doubled']}, out of order {told['out_of_order']}, stuck {told['stuck']}",
     ]
+    lines.append(
+        f"  asked {told['citizens_asked']:,} of {told['citizens']:,} citizens; seconds watched without an excuse "
+        f"{_counted(told['watched_seconds'])}, longest wait {told['longest_wait_seconds']} s"
+    )
     lines.append(f"  witnessed: {_counted(told['witnessed'])}")
     if told["points_not_reached"]:
         lines.append(f"  points not reached in time: {_counted(told['points_not_reached'])}")
+    if told["points_never_reached"]:
+        lines.append(f"  points never reached: {', '.join(told['points_never_reached'])}")
     if told["strange_answers"]:
         lines.append(f"  answers no outage explains: {_counted(told['strange_answers'])}")
     lines += [f"  {finding}" for finding in told["findings"][:SHOWN_MAX]]

@@ -4,16 +4,23 @@ import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from deploy.demo.checks import Booking
-from tests.fault.checker import Evidence, Kind, Seen, judge
+from tests.fault.checker import COMPLETED, Evidence, Kind, Seen, judge
 from tests.fault.dump import Record, record_of
 
 PAYOUT = "a" * 32
+EVENING, NIGHT = "2020-04-01T18:00:00+00:00", "2020-04-01T23:00:00+00:00"
+PAID_AT = datetime.fromisoformat("2020-04-01T20:00:00Z")
+"""The last time that everything due was paid out: what happened in the evening was."""
 SIX = {"appropriation": 10, "available": 4, "reserved": 5, "in_flight": 0, "paid": 1, "returned": 0}
+
+
+Tamper = Callable[[Evidence], object]
 
 
 class Bus:
@@ -24,11 +31,11 @@ class Bus:
 
     def say(self, topic: str, kind: str, key: str, **data: Any) -> None:
         number = 1 + sum(record.topic == topic for record in self.records)
-        self.records.append(Record(topic, 0, number - 1, key, number, f"{kind}-{number}", kind, data))
+        self.records.append(Record(topic, 0, number - 1, key, number, f"{kind}-{number}", kind, data, EVENING))
 
 
 def honest() -> Evidence:
-    """Two applications to one wave: one drawn, trained and paid in part, one withdrawn."""
+    """Two applications to one wave: one drawn, trained and paid in part, one withdrawn. A third member was revoked."""
     bus = Bus()
     bus.say("waves", "wave-announced", "1", wave=1)
     bus.say("waves", "wave-closed", "1", wave=1)
@@ -38,13 +45,17 @@ def honest() -> Evidence:
     bus.say("applied", "application-withdrawn", "budi", application_id="q", citizen_id="budi", wave=1)
     bus.say("applied", "intake-closed", "1", wave=1)
     bus.say("selected-in-batch", "selected-in-batch", "ani", application_id="p", citizen_id="ani", wave=1)
-    bus.say("training-completed", "training-completed", "ani", enrolment_id="e", citizen_id="ani")
+    course = {"enrolment_id": "e", "citizen_id": "ani", "first": True, "price_rupiah": 0}
+    bus.say("training-completed", "training-completed", "ani", **course)
     bus.say("training-completed", "training-rated", "ani", enrolment_id="e", citizen_id="ani")
     bus.say("incentive-paid", "appropriation-granted", "prakerja-2020", amount_rupiah=10)
     bus.say("incentive-paid", "money-reserved", "ani", citizen_id="ani", amount_rupiah=6)
     payment = {"payout_id": PAYOUT, "attempt": 1, "citizen_id": "ani", "milestone": "incentive-1", "amount_rupiah": 1}
     bus.say("incentive-paid", "incentive-submitted", "ani", **payment)
     bus.say("incentive-paid", "incentive-paid", "ani", **payment)
+    bus.say("training-completed", "membership-revoked", "cici", citizen_id="cici")
+    released = {"citizen_id": "cici", "amount_rupiah": 6, "reason": "revoked", "number": 1}
+    bus.say("incentive-paid", "reservation-released", "cici", **released)
     ani = [record.type for record in bus.records if record.data.get("citizen_id") == "ani"]
     return Evidence(
         acknowledged=[
@@ -57,7 +68,7 @@ def honest() -> Evidence:
             {"kind": "bought", "citizen_id": "ani", "enrolment_id": "e"},
             {"kind": "account-linked", "citizen_id": "ani"},
             {"kind": "rated", "citizen_id": "ani", "enrolment_id": "e"},
-            {"kind": "survey-answered", "citizen_id": "ani", "number": 1},
+            {"kind": "survey-answered", "citizen_id": "ani", "number": 1, "at": NIGHT},
             {"kind": "batch-approved", "batch_id": "b"},
         ],
         records=bus.records,
@@ -90,7 +101,47 @@ def honest() -> Evidence:
         books=dict(SIX),
         booked=[record.event_id for record in bus.records if record.topic == "incentive-paid"],
         parked={"finance": 0},
+        paid_at=PAID_AT,
     )
+
+
+def unasked(*names: Tamper) -> Tamper:
+    """The same, while ani is not among those who are asked what they see."""
+
+    def tamper(told: Evidence) -> None:
+        del told.seen["ani"]
+        for name in names:
+            name(told)
+
+    return tamper
+
+
+def unheard(told: Evidence) -> None:
+    """Training holds the course for completed, and nobody else has ever heard of it."""
+    for kind in (COMPLETED, "training-rated"):
+        forget(kind)(told)
+        told.seen["ani"].timeline.subtract([kind])
+    told.acknowledged[:] = [line for line in told.acknowledged if line["kind"] != "rated"]
+
+
+def never_paid(told: Evidence) -> None:
+    """Disbursement lost the effect of a completion: nothing was sent, and all figures agree with that."""
+    for kind in ("incentive-submitted", "incentive-paid"):
+        forget(kind)(told)
+    told.rails["bank"] = {}
+    told.ledger.update(reserved=6, paid=0)
+    told.books.update(reserved=6, paid=0)
+    told.booked[:] = [record.event_id for record in told.records if record.topic == "incentive-paid"]
+
+
+def never_released(told: Evidence) -> None:
+    forget("reservation-released")(told)
+    told.booked.remove(next(one for one in told.booked if one.startswith("reservation-released")))
+
+
+def priced(told: Evidence) -> None:
+    """The course had a price, which its partner never got."""
+    told.records[at(told, COMPLETED)].data["price_rupiah"] = 5
 
 
 def found(evidence: Evidence) -> set[Kind]:
@@ -101,7 +152,10 @@ def test_an_honest_history_is_not_suspected() -> None:
     assert judge(honest()) == []
 
 
-Tamper = Callable[[Evidence], object]
+def test_who_is_not_asked_is_not_suspected() -> None:
+    evidence = honest()
+    unasked()(evidence)
+    assert judge(evidence) == []
 
 
 def at(told: Evidence, kind: str) -> int:
@@ -160,7 +214,7 @@ PLANTED: dict[str, tuple[Tamper, Kind]] = {
         send_again("training-completed", event_id="stranger"),
         Kind.LOST,
     ),
-    "an event was published twice under two numbers": (send_again("money-reserved", number=5), Kind.DOUBLED),
+    "an event was published twice under two numbers": (send_again("money-reserved", number=6), Kind.DOUBLED),
     "a record overtook the one before it": (
         swap("training-completed", "training-rated", numbers=True),
         Kind.DISORDERED,
@@ -226,6 +280,30 @@ PLANTED: dict[str, tuple[Tamper, Kind]] = {
     "a payment was announced and never booked": ((lambda told: told.rails["bank"].clear()), Kind.LOST),
     "the ledger lost a rupiah": ((lambda told: told.ledger.update(available=3)), Kind.LOST),
     "finance has another figure": ((lambda told: told.books.update(available=5, reserved=4)), Kind.LOST),
+    "a completion was never sent, nobody was asked": (unasked(forget(COMPLETED)), Kind.LOST),
+    "a completion was never sent": (forget(COMPLETED), Kind.LOST),
+    "the completion of a course that nobody rated was never sent": (unheard, Kind.LOST),
+    "a member was never paid, nobody was asked": (unasked(never_paid), Kind.LOST),
+    "a member who completed is owed nothing": (
+        lambda told: setattr(told.seen["ani"], "payouts", frozenset({"survey-1"})),
+        Kind.LOST,
+    ),
+    "a partner was never paid": (priced, Kind.LOST),
+    "an answered survey was never paid": ((lambda told: told.acknowledged[-2].update(at=EVENING)), Kind.LOST),
+    "a result was never published": (
+        unasked(forget("wave-published"), forget("selected-in-batch"), forget("money-reserved")),
+        Kind.LOST,
+    ),
+    "an approved batch has vanished": ((lambda told: told.batches.clear()), Kind.LOST),
+    "a revoked member's money was never released": (never_released, Kind.LOST),
+    "a revoked member's money was released twice": (
+        send_again("reservation-released", number=6, event_id="other"),
+        Kind.DOUBLED,
+    ),
+    "somebody acknowledged was told that nobody knows them": (
+        (lambda told: told.disowned.append("ani: 404 unknown-citizen GET /v1/me")),
+        Kind.LOST,
+    ),
     "an event is parked": ((lambda told: told.parked.update(finance=1)), Kind.STUCK),
     "a service never came to rest": ((lambda told: told.stuck.append("selection")), Kind.STUCK),
 }

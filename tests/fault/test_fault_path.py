@@ -60,6 +60,16 @@ async def test_a_checker_that_saw_nothing_would_be_told(stack_services: Servers,
         assert await path.findings() == {"lost": 1, "doubled": 1, "out_of_order": 1}
 
 
+async def test_an_effect_of_no_event_makes_up_for_no_loss(stack_services: Servers, database: MakeDatabase) -> None:
+    renew_topics(stack_services.kafka)
+    async with open_path(database, stack_services.kafka) as path:
+        await path.say([1, 1, 2])
+        async with path.reader.transaction() as tx:
+            for citizen, turn in ((1, 1), (1, 7), (3, 1)):
+                await tx.execute("INSERT INTO effect (citizen, turn) VALUES ($1, $2)", f"{citizen:032x}", turn)
+        assert await path.findings() == {"lost": 2, "doubled": 2, "out_of_order": 0}
+
+
 def kept(told: dict[str, Any]) -> None:
     assert wrong(told) == NOTHING_WRONG
     assert told["topic"] == {"numbers": told["events"], "missing": 0, "two_events_one_number": 0}

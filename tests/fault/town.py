@@ -22,6 +22,8 @@ TICK_SECONDS_MAX: Final = 2.0
 """Programme time moves in ticks: a day takes twelve seconds, and up to a minute and a half while jobs are behind."""
 AGAIN_SECONDS: Final = 1.0
 WIDTH: Final = 24
+DISOWNED: Final = (401, 404)
+"""Answers to somebody with a valid token, about what was acknowledged to them, which say that it is not there."""
 _CODE = re.compile(r"(\d{6})\D*$")
 
 
@@ -39,6 +41,7 @@ class Town:
     still: asyncio.Lock = field(default_factory=asyncio.Lock)
     codes: dict[str, str] = field(default_factory=dict)
     strange: Counter[str] = field(default_factory=Counter)  # answers that no outage explains
+    disowned: list[str] = field(default_factory=list)  # whom a service does not know, though they were acknowledged
     _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WIDTH))
     _cursor: int = 0
 
@@ -90,6 +93,13 @@ class Town:
             if answer.code not in later:
                 raise Unexpected(method, _route(url), answer)
             await self.pause()
+
+    def puzzled(self, citizen_id: str, asked: str, answer: Answer) -> None:
+        """A citizen was given an answer that nothing explains. That they or theirs are unknown is a loss."""
+        words = f"{answer.status} {answer.code} {asked}"
+        self.strange[words] += 1
+        if answer.status in DISOWNED:
+            self.disowned.append(f"{citizen_id}: {words}")
 
     def move(self, by: timedelta) -> None:
         """Step programme time on; it stands beside every line of the history."""
