@@ -60,17 +60,18 @@ class Officers:
             "draws_at": wave.draws.isoformat(),
         }
         await self._done("officer-maker", "selection", "/v1/waves", body)
-        read = {"mark": (await self.wave(wave.number))["mark"]}
+        # A proposal is shown to officers alone.
+        read = {"mark": (await self.wave(wave.number, await self.token("officer-checker")))["mark"]}
         await self._done("officer-checker", "selection", f"/v1/waves/{PROGRAMME}/{wave.number}/approval", read)
         told = await self.wave(wave.number)
         self._world.history.add(
             "wave-announced", wave=wave.number, seats=sum(quota["seats"] for quota in told["quotas"]), recycle=recycle
         )
 
-    async def wave(self, number: int) -> dict[str, Any]:
-        """The public view of a wave."""
-        told = await self._world.client.get(self._world.service("selection", f"/v1/waves/{PROGRAMME}/{number}"))
-        return dict(told)
+    async def wave(self, number: int, token: str | None = None) -> dict[str, Any]:
+        """The public view of a wave; with an officer's token also of a proposal."""
+        url = self._world.service("selection", f"/v1/waves/{PROGRAMME}/{number}")
+        return dict(await self._world.client.get(url, token))
 
     async def appropriate(self, amount_rupiah: int) -> None:
         """Book the State's grant."""

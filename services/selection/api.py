@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -18,6 +18,7 @@ from services.selection.api_ceremony import add_ceremony
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.quotas import Province
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX, State
+from services.selection.officer_forms import QuotaTable
 from services.selection.pool_store import PoolStore
 from services.selection.store import Store
 
@@ -38,23 +39,39 @@ NOT_PUBLISHED: Final = Refusal(
     "Gelombang ini belum diumumkan hasilnya; berkas undian tersedia setelah pengumuman.",
     "This wave is not published yet; the bundle is there once it is.",
 )
+NEVER_DRAWN: Final = Refusal(
+    "never-drawn",
+    409,
+    "Undian ini dibatalkan sebelum dijalankan, jadi tidak ada hasil dan berkasnya. Janjinya tetap dapat diunduh.",
+    "This draw was given up before it ran, so it has no result and no bundle. Its commitment can still be had.",
+)
+NOT_COMMITTED: Final = Refusal(
+    "not-committed",
+    409,
+    "Daftar peserta gelombang ini belum dikunci, jadi belum ada janji yang ditandatangani.",
+    "The pool of this wave is not frozen yet, so no commitment was signed.",
+)
 
 
-class ProposeBody(BaseModel):
-    """What is left out comes from the programme file."""
-
+class _Times(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    programme: Annotated[str, StringConstraints(pattern=PROGRAMME_PATTERN)]
-    wave: Annotated[int, Field(ge=1, le=1_000_000)]
-    seats: Annotated[int, Field(ge=0, le=SEATS_MAX)] | None = None
-    recycle: bool = False
     opens_at: AwareDatetime | None = None
     closes_at: AwareDatetime | None = None
     draws_at: AwareDatetime | None = None
 
-    def times(self) -> tuple[datetime | None, ...]:
+    def times(self) -> tuple[datetime | None, datetime | None, datetime | None]:
         return self.opens_at, self.closes_at, self.draws_at
+
+
+class ProposeBody(_Times):
+    """What is left out comes from the programme file; without a table, seats are split by population."""
+
+    programme: Annotated[str, StringConstraints(pattern=PROGRAMME_PATTERN)]
+    wave: Annotated[int, Field(ge=1, le=1_000_000)]
+    seats: Annotated[int, Field(ge=0, le=SEATS_MAX)] | None = None
+    quotas: QuotaTable | None = None
+    recycle: bool = False
 
 
 Reason = Annotated[
@@ -80,29 +97,26 @@ class ApprovalBody(BaseModel):
     mark: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
-class TimesBody(BaseModel):
+class TimesBody(_Times):
     """Other times for an announced wave; what is left out stays. A time that has passed means: at once."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    opens_at: AwareDatetime | None = None
-    closes_at: AwareDatetime | None = None
-    draws_at: AwareDatetime | None = None
     reason: Reason
 
 
 def create_api(
-    store: Store, pools: PoolStore, programmes: Mapping[str, Programme], provinces: Sequence[Province], access: Access
-) -> FastAPI:
-    """The API; the runtime gives it database and clock."""
+    store: Store, pools: PoolStore, programmes: Mapping[str, Programme], provinces: Sequence[Province], access: Access,
+    signing_key: bytes,
+) -> FastAPI:  # fmt: skip
+    """The API; the runtime gives it database and clock. `signing_key`: the public one that signs commitments here."""
     api = new_api("selection", "Waves and draws that anybody can run again.")
     _add_officers(api, store, programmes, provinces, access)
     _add_changes(api, store, access)
     add_appeals(api, programmes, access)
     add_ceremony(api, store, access)
-    _add_public(api, store, pools, {place.code: place for place in provinces})
+    _add_public(api, store, {place.code: place for place in provinces}, access)
+    _add_proofs(api, store, pools, signing_key)
     _add_citizens(api, pools, access)
-    web.add_pages(api, store, programmes, provinces, access)
+    web.add_pages(api, store, programmes, provinces, access, signing_key)
     return api
 
 
@@ -116,7 +130,7 @@ def _add_officers(
     async def propose(body: ProposeBody, tx: Tx, now: Now, maker: maker_only) -> dict[str, Any]:
         split = await commands.propose(
             tx, store, programmes, provinces, programme=body.programme, number=body.wave, seats=body.seats,
-            recycle=body.recycle, times=body.times(), person=maker.person, now=now,
+            recycle=body.recycle, times=body.times(), decreed=body.quotas, person=maker.person, now=now,
         )  # fmt: skip
         quotas = [{"province": place, "tier": tier, "seats": seats} for (place, tier), seats in split.items()]
         return {
@@ -160,8 +174,7 @@ def _add_changes(api: FastAPI, store: Store, access: Access) -> None:
     async def ask_times(
         programme: ProgrammeName, wave: WaveNumber, body: TimesBody, tx: Tx, now: Now, maker: maker_only
     ) -> dict[str, Any]:
-        times = body.opens_at, body.closes_at, body.draws_at
-        change_id = await changes.ask_times(tx, store, programme, wave, times, body.reason, maker.person, now)
+        change_id = await changes.ask_times(tx, store, programme, wave, body.times(), body.reason, maker.person, now)
         return {"change_id": change_id}
 
     @api.post(
@@ -183,16 +196,20 @@ def _add_changes(api: FastAPI, store: Store, access: Access) -> None:
         return await changes.approve_change(tx, store, programme, wave, change_id, checker.person, now)
 
 
-def _add_public(api: FastAPI, store: Store, pools: PoolStore, provinces: Mapping[str, Province]) -> None:
-    @api.get("/v1/waves", tags=["public"], summary="Every wave")
+def _add_public(api: FastAPI, store: Store, provinces: Mapping[str, Province], access: Access) -> None:
+    officer = access.staff("maker", "checker", "auditor")
+
+    @api.get("/v1/waves", tags=["public"], summary="Every wave that was announced")
     async def waves(tx: Tx) -> list[dict[str, Any]]:
-        return [views.listed(row) for row in await store.listed(tx, WAVES_MAX)]
+        return [views.listed(row) for row in await store.listed(tx, WAVES_MAX, announced=True)]
 
     @api.get("/v1/waves/{programme}/{wave}", tags=["public"], summary="One wave: times, quotas, commitment, result")
-    async def wave(programme: ProgrammeName, wave: WaveNumber, tx: Tx) -> dict[str, Any]:
+    async def wave(programme: ProgrammeName, wave: WaveNumber, tx: Tx, request: Request) -> dict[str, Any]:
         view = await store.view(tx, programme, wave)
-        if view is None:
+        if view is None or (view["approved_at"] is None and "authorization" not in request.headers):
             raise Refused(UNKNOWN_WAVE)
+        if view["approved_at"] is None:  # a proposal is nobody's business yet but the officers'
+            await officer(request)
         wave_id = view["wave_id"]
         quotas, strata = await store.quotas(tx, wave_id), await store.strata(tx, wave_id)
         told = views.wave(view, quotas, strata, await store.sources_of_recycled_seats(tx, wave_id), provinces)
@@ -212,10 +229,34 @@ def _add_public(api: FastAPI, store: Store, pools: PoolStore, provinces: Mapping
         programme: ProgrammeName, wave: WaveNumber, tx: Tx, after: After = 0
     ) -> list[dict[str, Any]]:
         view = await store.view(tx, programme, wave)
-        if view is None:
+        if view is None or view["approved_at"] is None:
             raise Refused(UNKNOWN_WAVE)
         rows = await store.recycled_seats(tx, view["wave_id"], after, SEATS_PER_PAGE)
-        return [views.recycled_seat(row, programme) for row in rows]
+        return [views.recycled_seat(row) for row in rows]
+
+
+def _add_proofs(api: FastAPI, store: Store, pools: PoolStore, signing_key: bytes) -> None:
+    """What people keep, to check a draw with it later."""
+
+    @api.get("/v1/signing-key", tags=["public"], summary="The key that signs commitments here")
+    async def key() -> dict[str, str]:
+        return {"algorithm": "Ed25519", "signing_key": signing_key.hex()}
+
+    @api.get(
+        "/v1/waves/{programme}/{wave}/commitment",
+        tags=["public"],
+        summary="The signed commitment as one text, to be kept before the draw",
+    )
+    async def commitment(
+        programme: ProgrammeName, wave: WaveNumber, tx: Tx, answer: Response, attempt: Attempt = None
+    ) -> dict[str, str]:
+        view = await store.view(tx, programme, wave, attempt)
+        if view is None:
+            raise Refused(UNKNOWN_WAVE)
+        if view["commitment"] is None:
+            raise Refused(NOT_COMMITTED)
+        answer.headers["content-disposition"] = _kept_as(view, attempt, "commitment.json")
+        return bundle.promise(view)
 
     @api.get(
         "/v1/waves/{programme}/{wave}/bundle",
@@ -226,17 +267,23 @@ def _add_public(api: FastAPI, store: Store, pools: PoolStore, provinces: Mapping
     async def public_bundle(
         programme: ProgrammeName, wave: WaveNumber, tx: Tx, request: Request, attempt: Attempt = None
     ) -> StreamingResponse:
-        now, view = await store.view(tx, programme, wave), await store.view(tx, programme, wave, attempt)
-        if now is None or view is None:
+        view = await store.view(tx, programme, wave, attempt)
+        if view is None:
             raise Refused(UNKNOWN_WAVE)
-        # A draw that was set aside can be run again too, once the one that counts is out.
-        if now["state"] != State.PUBLISHED or view["drawn_at"] is None:
-            raise Refused(NOT_PUBLISHED)
+        # A draw that was set aside or voided can be run again too: what was given up is not hidden.
+        if not views.result_is_public(view):
+            raise Refused(NEVER_DRAWN if view["state"] == State.VOIDED else NOT_PUBLISHED)
         return StreamingResponse(
             bundle.write(request.app.state.database, pools, view),
             media_type="application/jsonl",
-            headers={"content-disposition": f'attachment; filename="{programme}-{wave}.draw.jsonl"'},
+            headers={"content-disposition": _kept_as(view, attempt, "draw.jsonl")},
         )
+
+
+def _kept_as(view: Mapping[str, Any], asked: int | None, ending: str) -> str:
+    """The name of a file that people keep; those of two attempts are never the same."""
+    attempt = f"-attempt-{view['attempt']}" if asked or view["attempt"] > 1 else ""
+    return f'attachment; filename="{view["programme"]}-{view["wave"]}{attempt}.{ending}"'
 
 
 def _add_citizens(api: FastAPI, pools: PoolStore, access: Access) -> None:

@@ -56,11 +56,11 @@ def add_appeals(api: FastAPI, programmes: Mapping[str, Programme], access: Acces
 
     @api.post("/v1/appeals/{appeal_id}/finding", status_code=202, tags=["officers"], summary="Say what was found")
     async def examine(appeal_id: AppealId, body: FindingBody, tx: Tx, now: Now, maker: maker_only) -> dict[str, Any]:
-        return {"state": await appeals.examine(tx, appeal_id, body.finding, maker.person, now)}
+        return {"state": await appeals.examine(tx, programmes, appeal_id, body.finding, maker.person, now)}
 
     @api.post("/v1/appeals/{appeal_id}/finding/approval", tags=["officers"], summary="Agree to a finding: it decides")
     async def decide(appeal_id: AppealId, body: FindingBody, tx: Tx, now: Now, checker: checker_only) -> dict[str, Any]:
-        return {"state": await appeals.decide(tx, appeal_id, body.finding, checker.person, now)}
+        return {"state": await appeals.decide(tx, programmes, appeal_id, body.finding, checker.person, now)}
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

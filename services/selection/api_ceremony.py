@@ -13,6 +13,8 @@ from services.selection.store import Store
 
 ProgrammeName = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
 WaveNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+OfficeName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[ !#-\[\]-~]{1,80}$")]
+"""ASCII without `"` and `\\`, as the commitment takes it; spaces around it are nobody's intention."""
 Bytes32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -21,7 +23,7 @@ class HandInBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    office: Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,80}$")]
+    office: OfficeName
     secret_commitment: Bytes32
 
 

@@ -29,25 +29,34 @@ async def lodge(
     return event
 
 
-async def examine(tx: Transaction, appeal_id: str, finding: str, person: str, now: datetime) -> AppealState:
+async def examine(
+    tx: Transaction, programmes: Mapping[str, Programme], appeal_id: str, finding: str, person: str, now: datetime
+) -> AppealState:
     """Write down what a maker has found, for another person to agree to. Raises Refused."""
-    found = await _lock(tx, appeal_id)
+    found = await _lock(tx, programmes, appeal_id)
     state = must(appeal.examine(found, finding))
     await store_appeals.examine(tx, appeal_id, state, finding, person, now)
     return state
 
 
-async def decide(tx: Transaction, appeal_id: str, finding: str, person: str, now: datetime) -> AppealState:
+async def decide(
+    tx: Transaction, programmes: Mapping[str, Programme], appeal_id: str, finding: str, person: str, now: datetime
+) -> AppealState:
     """Agree to a finding, and tell the citizen. Raises Refused."""
-    found = await _lock(tx, appeal_id)
+    found = await _lock(tx, programmes, appeal_id)
     state, event = must(appeal.decide(found, finding, person, now))
     await store_appeals.decide(tx, appeal_id, state, person, now)
     await outbox.add(tx, [event])
     return state
 
 
-async def _lock(tx: Transaction, appeal_id: str) -> Appeal:
-    found = await store_appeals.lock(tx, appeal_id)
+async def _lock(tx: Transaction, programmes: Mapping[str, Programme], appeal_id: str) -> Appeal:
+    found = await store_appeals.lock(tx, appeal_id, once_per_lifetime(programmes))
     if found is None:
         raise Refused(appeal.NO_SUCH_APPEAL)
     return found
+
+
+def once_per_lifetime(programmes: Mapping[str, Programme]) -> list[str]:
+    """The programmes that select nobody who was selected in any."""
+    return [name for name, rules in programmes.items() if rules.eligibility.once_per_lifetime]

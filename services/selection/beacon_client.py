@@ -61,7 +61,9 @@ class BeaconSession:
         raise BeaconUnavailable("no address describes its chain")
 
     async def latest(self, chain: Chain) -> int:
-        """The newest round that any address has shown; 0 before the first. Raises BeaconUnavailable when all fail."""
+        """The newest genuine round that any address has shown; 0 before the first. Raises BeaconUnavailable when none
+        answers rightly: an address that invents rounds must not stop every commitment.
+        """
         shown = await asyncio.gather(*(self._latest(url, chain) for url in self._urls))
         known = [number for number in shown if number is not None]
         if not known:
@@ -92,8 +94,12 @@ class BeaconSession:
     async def _latest(self, url: str, chain: Chain) -> int | None:
         try:
             answer = await self._get(url, f"{chain.chain_hash}/public/latest", none_when=425)
-            return 0 if answer is None else _round(answer).number
-        except BeaconUnavailable as error:
+            if answer is None:
+                return 0
+            told = _round(answer)
+            await asyncio.to_thread(beacon.check, chain, told.number, told)
+            return told.number
+        except (BeaconUnavailable, BadRandomness) as error:
             _skip(url, error)
             return None
 

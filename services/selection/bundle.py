@@ -1,6 +1,6 @@
-"""The public bundle of a published wave: one file from which anybody can run the draw again. See docs/draw.md, 10.
+"""The public bundle of a draw: one file from which anybody can run it again. See docs/draw.md, section 10.
 
-JSON Lines, written page by page while it is read from the store. A published wave does not change, so pages from
+JSON Lines, written page by page while it is read from the store. A draw that is over does not change, so pages from
 separate reads fit together, and no transaction stays open for as long as a slow reader takes.
 """
 
@@ -17,9 +17,7 @@ def header(view: Mapping[str, Any]) -> dict[str, Any]:
     """The first line: what was signed, the randomness that came afterwards, and the seed they make."""
     return {
         "bundle": "draw/1",
-        # As one string: the signature is over exactly these bytes.
-        "commitment": view["commitment"],
-        "signature": view["signature"].hex(),
+        **_signed(view),
         "randomness": {
             "round": view["beacon_round"],
             "signature": view["beacon_signature"].hex(),
@@ -29,6 +27,16 @@ def header(view: Mapping[str, Any]) -> dict[str, Any]:
         "winners": view["winners"],
         **_reveals(view),
     }
+
+
+def promise(view: Mapping[str, Any]) -> dict[str, str]:
+    """What was signed before the draw, for people to keep: the commitment and, once closed, the list of reveals."""
+    return _signed(view) | _reveals(view)
+
+
+def _signed(view: Mapping[str, Any]) -> dict[str, str]:
+    """The commitment as one string: the signature is over exactly these bytes."""
+    return {"commitment": view["commitment"], "signature": view["signature"].hex()}
 
 
 def _reveals(view: Mapping[str, Any]) -> dict[str, str]:

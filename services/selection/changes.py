@@ -31,7 +31,7 @@ async def ask_redraw(
 ) -> int:
     """Ask for a commitment or a draw to be set aside and the same applications drawn anew. Raises Refused."""
     found = await lock(tx, store, programme, number)
-    must(wave.redraw(found.state, found.results_sent))
+    must(wave.redraw(found.state, found.draw, now))
     return await store_changes.ask(tx, found.wave_id, Step.REDRAW, UNCHANGED, reason, person, now)
 
 
@@ -70,7 +70,7 @@ async def _reschedule(tx: Transaction, found: Wave, change: Change, now: datetim
 
 
 async def _redraw(tx: Transaction, found: Wave, change: Change, person: str, now: datetime) -> tuple[State, Event]:
-    state = must(wave.redraw(found.state, found.results_sent))
+    state = must(wave.redraw(found.state, found.draw, now))
     assert found.root is not None, "what was committed to has a root"
     await store_changes.set_aside(tx, found, change, state, person, now)
     return state, WaveDrawSetAside(

@@ -11,6 +11,7 @@ from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
 from services.selection import store_appeals
 from services.selection.domain import quotas, wave
+from services.selection.domain.decree import decree
 from services.selection.domain.quotas import Province, Stratum
 from services.selection.domain.wave import State, Step
 from services.selection.store import Store, Wave
@@ -52,9 +53,12 @@ NO_VOID_ASKED: Final = Refusal(
 async def propose(
     tx: Transaction, store: Store, programmes: Mapping[str, Programme], provinces: Sequence[Province], *,
     programme: str, number: int, seats: int | None, recycle: bool, times: tuple[datetime | None, ...], person: str,
-    now: datetime,
+    now: datetime, decreed: str | None = None,
 ) -> dict[Stratum, int]:  # fmt: skip
-    """Write down a wave with its seats by stratum, for another person to approve. Raises Refused."""
+    """Write down a wave with its seats by stratum, for another person to approve. Raises Refused.
+
+    `decreed`: a table of seats by province and tier, used instead of the split by population.
+    """
     rules = programmes.get(programme)
     if rules is None:
         raise Refused(UNKNOWN_PROGRAMME)
@@ -67,12 +71,16 @@ async def propose(
         raise Refused(TAKEN_MEANWHILE)
     await store.release_freed_seats(tx, wave_id)
     recycled = await store.claim_freed_seats(tx, programme, wave_id) if recycle else {}
-    split = quotas.add(quotas.split(proposal.seats, provinces, rules.draw.priority_percent), recycled)
+    if decreed is None:
+        given = quotas.split(proposal.seats, provinces, rules.draw.priority_percent)
+    else:
+        given = must(decree(decreed, proposal.seats, provinces))
+    split = quotas.add(given, recycled)
     if not sum(split.values()):
         raise Refused(NO_SEATS)
     # Seats of upheld appeals leave the quota before it is announced: the draw gives the rest.
     await store_appeals.release_seats(tx, wave_id)
-    appealed = await store_appeals.claim_seats(tx, programme, number, wave_id, split)
+    appealed = await store_appeals.claim_seats(tx, rules, number, wave_id, split)
     split = quotas.without(split, appealed)
     await store.set_quotas(tx, wave_id, split, recycled, appealed)
     return split
@@ -112,7 +120,7 @@ async def ask_void(
 ) -> State:
     """Ask for a wave to be given up; it goes on until another person has agreed. Raises Refused."""
     found = await lock(tx, store, programme, number)
-    must(wave.void(found.state, found.results_sent))
+    must(wave.void(found.state, found.draw, now))
     await store.ask_void(tx, found.wave_id, reason, person, now)
     return found.state
 
@@ -122,7 +130,7 @@ async def approve_void(
 ) -> State:
     """Give a wave up, in public and for the reason that the checker has read: `mark` names it. Raises Refused."""
     found = await _as_read(tx, store, programme, number, mark)
-    state = must(wave.void(found.state, found.results_sent))
+    state = must(wave.void(found.state, found.draw, now))
     if found.void_reason is None:
         raise Refused(NO_VOID_ASKED)
     if found.void_maker_person == person:

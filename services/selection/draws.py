@@ -21,7 +21,7 @@ from libs.events.refusal import Refusal
 from services.selection import draw_work, store_appeals, store_ceremony
 from services.selection.beacon_client import BeaconClient, BeaconUnavailable
 from services.selection.domain import beacon, ceremony, commitment, tickets, wave
-from services.selection.domain.beacon import Randomness
+from services.selection.domain.beacon import BadRandomness, Randomness
 from services.selection.domain.commitment import ALGORITHM, Commitment
 from services.selection.domain.wave import State, Step
 from services.selection.draw_work import PoolChanged, Prepared
@@ -80,10 +80,13 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
             chain = await source.chain()
             latest = await source.latest(chain)
     except BeaconUnavailable as error:
-        return await _wait(machine, database, found, "beacon-silent", error)
-    async with database.connection() as tx:
+        return await wait(machine, database, found, "beacon-silent", error)
+    async with database.transaction() as tx:
         draws_before = await machine.pools.draws_so_far(tx)
         officials = await store_ceremony.officials(tx, found.wave_id)
+        # Who won elsewhere since the proposal gets no second seat by appeal: it is drawn with the others.
+        await store_appeals.return_seats(tx, rules, found.wave_id)
+        quotas = await machine.store.quotas(tx, found.wave_id)
     applications = await machine.pools.applications(
         database, found.wave_id, found.programme, rules.eligibility.once_per_lifetime, intake.count
     )
@@ -95,8 +98,35 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
     number = beacon.announced_round(chain, committed_at, ceremony.earliest_round(planned, found.times.draws_at))
     try:
         beacon.check_not_out(chain, number, committed_at, latest)
-    except beacon.BadRandomness as error:
-        return await _wait(machine, database, found, "beacon-ahead", error)
+    except BadRandomness as error:
+        return await wait(machine, database, found, "beacon-ahead", error)
+    promise = Commitment(
+        programme=found.programme,
+        wave=found.number,
+        intake_count=intake.count,
+        intake_digest=intake.digest,
+        excluded=prepared.frozen.excluded_counts(),
+        pool_count=len(prepared.frozen.pool),
+        root=prepared.root,
+        quotas={stratum: seats for stratum, (seats, _) in quotas.items()},
+        household_cap=rules.eligibility.household_cap,
+        chain=chain,
+        beacon_round=number,
+        draws_at=found.times.draws_at,
+        committed_at=committed_at,
+        signing_key=machine.signer.public_key,
+        ceremony=planned,
+    )
+    try:
+        return await _publish_promise(machine, database, found, prepared, promise, draws_before)
+    except BadRandomness as error:
+        return await wait(machine, database, found, "commitment-slow", error)
+
+
+async def _publish_promise(
+    machine: Machine, database: Database, found: Wave, prepared: Prepared, promise: Commitment, draws_before: int
+) -> bool:
+    """Write the pool and its commitment in one transaction. Raises BadRandomness when that took too long."""
     async with database.transaction() as tx:
         await machine.pools.one_at_a_time(tx)
         locked = await machine.store.lock(tx, found.programme, found.number)
@@ -106,28 +136,12 @@ async def _commit(machine: Machine, database: Database, found: Wave, intake: Int
             or (locked.wave_id, locked.times) != (found.wave_id, found.times)
             or isinstance(state := wave.move(locked.state, Step.COMMIT), Refusal)
             or await machine.pools.draws_so_far(tx) != draws_before
-            or await machine.store.standing(tx, found.wave_id) != intake.count
+            or await machine.store.standing(tx, found.wave_id) != promise.intake_count
         ):
             return False
-        quotas = await machine.store.quotas(tx, found.wave_id)
-        promise = Commitment(
-            programme=found.programme,
-            wave=found.number,
-            intake_count=intake.count,
-            intake_digest=intake.digest,
-            excluded=prepared.frozen.excluded_counts(),
-            pool_count=len(prepared.frozen.pool),
-            root=prepared.root,
-            quotas={stratum: seats for stratum, (seats, _) in quotas.items()},
-            household_cap=rules.eligibility.household_cap,
-            chain=chain,
-            beacon_round=number,
-            draws_at=found.times.draws_at,
-            committed_at=committed_at,
-            signing_key=machine.signer.public_key,
-            ceremony=planned,
-        )
         await _write_commitment(machine, tx, found, state, prepared, promise)
+        # The last thing before COMMIT: what becomes public when its round is nearly out, or is, was no promise.
+        beacon.check_in_time(promise.chain, promise.beacon_round, machine.clock.now())
     log.info("a pool was committed to", programme=found.programme, wave=found.number, pool=promise.pool_count)
     return True
 
@@ -163,23 +177,23 @@ async def draw_one(machine: Machine, database: Database, now: datetime) -> int:
             continue
         document = json.loads(found.commitment)
         if ceremony.is_ceremony(document) and found.reveals is None:
-            await _wait(machine, database, found, "reveals-too-late", None)
+            await wait(machine, database, found, "reveals-too-late", None)
             continue
         chain, number = commitment.chain_of(document)
         try:
             async with machine.beacon.session() as source:
                 told, randomness = await source.round(chain, number)
         except BeaconUnavailable as error:
-            await _wait(machine, database, found, "beacon-silent", error)
+            await wait(machine, database, found, "beacon-silent", error)
             continue
-        except beacon.BadRandomness as error:
-            await _wait(machine, database, found, "beacon-wrong", error)
+        except BadRandomness as error:
+            await wait(machine, database, found, "beacon-wrong", error)
             continue
         try:
             if await _draw(machine, database, found, document, told, randomness):
                 return 1
         except PoolChanged as error:
-            await _wait(machine, database, found, "pool-changed", error)
+            await wait(machine, database, found, "pool-changed", error)
     return 0
 
 
@@ -238,7 +252,7 @@ async def _differ(machine: Machine, database: Database, found: Wave, intake: Int
     return False
 
 
-async def _wait(machine: Machine, database: Database, found: Wave, reason: str, error: Exception | None) -> bool:
+async def wait(machine: Machine, database: Database, found: Wave, reason: str, error: Exception | None) -> bool:
     """Say in public and in the log why a wave does not go on. Always False: no step was taken."""
     log.warning("a wave waits", programme=found.programme, wave=found.number, reason=reason, detail=str(error or ""))
     async with database.transaction() as tx:

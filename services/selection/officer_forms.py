@@ -16,8 +16,9 @@ from libs.events.database import Transaction
 from libs.events.refusal import Refusal, Refused
 from libs.pages.reader import ZONES, reader_of
 from services.selection import ceremony, changes, commands
-from services.selection.commands import UNKNOWN_WAVE
+from services.selection.api_ceremony import OfficeName
 from services.selection.domain.ceremony import Official
+from services.selection.domain.decree import TABLE_CHARACTERS_MAX
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX
 from services.selection.page_parts import plain
 from services.selection.sign_in import Session
@@ -27,9 +28,19 @@ FORM_BYTES_MAX: Final = 16_384
 MAKER: Final = frozenset({"maker"})
 CHECKER: Final = frozenset({"checker"})
 STAFF: Final = frozenset({"maker", "checker", "auditor"})
+UNKNOWN_STEP: Final = Refusal(
+    "unknown-step",
+    404,
+    "Langkah ini tidak dikenal, jadi tidak ada yang berubah. Buka lagi halamannya dan pakai tombol di sana.",
+    "This step is not known, so nothing was changed. Open the page again and use a button on it.",
+)
 
 Form = Mapping[str, str]
 Work = Callable[[Transaction], Awaitable[object]]
+
+
+QuotaTable = Annotated[str, StringConstraints(min_length=1, max_length=TABLE_CHARACTERS_MAX)]
+"""Lines such as `11,priority,120`: see `domain/decree.py`."""
 
 
 class _Times(BaseModel):
@@ -53,6 +64,7 @@ class ProposalForm(_Times):
     programme: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
     wave: Annotated[int, Field(ge=1, le=1_000_000)]
     seats: Annotated[int, Field(ge=0, le=SEATS_MAX)] | None = None
+    quotas: QuotaTable | None = None
     recycle: bool = False
 
 
@@ -82,7 +94,7 @@ class HandInForm(BaseModel):
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    office: Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,80}$")]
+    office: OfficeName
     secret_commitment: Bytes32
 
 
@@ -186,7 +198,7 @@ STEPS: Final[Mapping[str, tuple[frozenset[str], Callable[[Transaction, Asked], A
 def step_of(step: str, asked: Asked) -> tuple[frozenset[str], Work]:
     """The roles of which a step needs one, and what it does in a transaction. Raises Refused for an unknown step."""
     if step not in STEPS:
-        raise Refused(UNKNOWN_WAVE)
+        raise Refused(UNKNOWN_STEP)
     roles, work = STEPS[step]
     return roles, lambda tx: work(tx, asked)
 

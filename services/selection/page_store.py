@@ -1,6 +1,6 @@
 """What pages read beside the wave itself: one application's part, the winners' numbers, and what waits for officers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from libs.events.database import Transaction
@@ -22,7 +22,7 @@ class PageStore:
         return [row["application_id"].hex() for row in rows]
 
     async def people(self, tx: Transaction, wave_id: int) -> Mapping[str, Any]:
-        """Who proposed a wave, and who asked to void it. For officers alone."""
+        """Who proposed a wave and who asked to void it, and whether results were sent. For officers alone."""
         row: Mapping[str, Any] = await QUERIES.wave_people(tx, wave_id=wave_id)
         return row
 
@@ -45,6 +45,7 @@ class PageStore:
         """Appeals that wait in a state, the oldest first, behind the appeal `after`."""
         return list(await QUERIES.appeals_page(tx, state=state, after=after, limit=limit))
 
-    async def appeal(self, tx: Transaction, appeal_id: str) -> Mapping[str, Any] | None:
-        row: Mapping[str, Any] | None = await QUERIES.appeal_shown(tx, appeal_id=appeal_id)
+    async def appeal(self, tx: Transaction, appeal_id: str, lifetime: Sequence[str]) -> Mapping[str, Any] | None:
+        """One appeal; `lifetime` are the programmes that select nobody who was selected anywhere."""
+        row: Mapping[str, Any] | None = await QUERIES.appeal_shown(tx, appeal_id=appeal_id, lifetime=lifetime)
         return row

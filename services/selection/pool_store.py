@@ -183,6 +183,11 @@ class PoolStore:
             seed=drawn.seed, winners=outcome.winners, drawn_at=drawn.at,
         )  # fmt: skip
 
+    async def counted(self, tx: Transaction, wave_id: int) -> tuple[int, int]:
+        """How many results of a draw are stored, and how many of them have a seat."""
+        row = await QUERIES.results_counted(tx, wave_id=wave_id)
+        return row["results"], row["winners"]
+
     async def results(self, tx: Transaction, wave_id: int, after: str, limit: int) -> NDArray[np.void]:
         """The next results to announce, in the order of application ids, as `result_events` takes them."""
         return await copying.read(tx, QUERIES.results_page, RESULT, wave_id=wave_id, after=after, limit=limit)

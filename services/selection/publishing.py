@@ -6,6 +6,7 @@ this service and meet the database's time limits. `published` is said with the l
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Final
@@ -22,7 +23,7 @@ from services.selection.domain.bulk_sha256 import Bytes
 from services.selection.domain.quotas import Stratum
 from services.selection.domain.wave import State, Step
 from services.selection.draw_work import PoolChanged
-from services.selection.draws import Machine
+from services.selection.draws import Machine, wait
 from services.selection.pool_store import BEFORE_ALL
 from services.selection.result_events import Telling
 from services.selection.store import Wave
@@ -40,35 +41,57 @@ async def publish_some(machine: Machine, database: Database, now: datetime, page
     async with database.connection() as tx:
         drawn = await machine.store.in_state(tx, State.DRAWN)
     for seen in drawn:
-        async with database.transaction() as tx:
-            await outbox.make_room(tx)
-        async with database.transaction() as tx:
-            found = await machine.store.lock(tx, seen.programme, seen.number)
-            if found is None or isinstance(state := wave.move(found.state, Step.PUBLISH), Refusal):
-                continue
-            page = Page(machine, database, found, await _telling(machine, tx, found, now), page_rows)
-            if await outbox.add_copied(tx, page.messages()) != page.told:
-                raise PoolChanged("the outbox has another number of results than it was given")
-            if page.told:
-                await machine.pools.announced(tx, found.wave_id, page.last, page.told, page.lost)
-            if page.told == page_rows:
-                return page.told
-            not_selected, announced = found.not_selected + page.lost, found.announced + page.told
-            if announced - not_selected != found.winners:
-                raise PoolChanged("the results that were told are not the results that were drawn")
-            await machine.pools.publish(tx, found.wave_id, state, now)
-            await outbox.add(tx, await _appeal_seats(tx, found, now))
-            ended = WavePublished(
-                at=now,
-                programme=found.programme,
-                wave=found.number,
-                winners=found.winners,
-                not_selected=not_selected,
-            )
-            await outbox.add(tx, [ended])
-        log.info("a wave was published", programme=found.programme, wave=found.number, results=announced)
-        return page.told + 1
+        try:
+            if told := await _publish_page(machine, database, seen, now, page_rows):
+                return told
+        except PoolChanged as error:
+            # This wave waits, and says so in public; the others go on.
+            await wait(machine, database, seen, "results-changed", error)
     return 0
+
+
+async def _publish_page(machine: Machine, database: Database, seen: Wave, now: datetime, page_rows: int) -> int:
+    """One transaction: a page of results, and with the last one what ends the wave. Raises PoolChanged."""
+    async with database.transaction() as tx:
+        found = await machine.store.lock(tx, seen.programme, seen.number)
+        if found is None or isinstance(state := wave.move(found.state, Step.PUBLISH), Refusal):
+            return 0
+        if found.announced_up_to is None:
+            await _check_results(machine, tx, found)
+        page = Page(machine, database, found, await _telling(machine, tx, found, now), page_rows)
+        if await outbox.add_copied(tx, page.messages()) != page.told:
+            raise PoolChanged("the outbox has another number of results than it was given")
+        if page.told:
+            await machine.pools.announced(tx, found.wave_id, page.last, page.told, page.lost)
+        if page.told == page_rows:
+            return page.told
+        not_selected, announced = found.not_selected + page.lost, found.announced + page.told
+        if announced - not_selected != found.winners:
+            raise PoolChanged("the results that were told are not the results that were drawn")
+        await machine.pools.publish(tx, found.wave_id, state, now)
+        await outbox.add(tx, await _appeal_seats(tx, found, now))
+        ended = WavePublished(
+            at=now, programme=found.programme, wave=found.number, winners=found.winners, not_selected=not_selected
+        )
+        await outbox.add(tx, [ended])
+    log.info("a wave was published", programme=found.programme, wave=found.number, results=announced)
+    return page.told + 1
+
+
+async def _check_results(machine: Machine, tx: Transaction, found: Wave) -> None:
+    """Before the first result goes out, all of them must be there: afterwards nothing can be taken back.
+
+    Raises PoolChanged.
+    """
+    document = json.loads(found.commitment or "")
+    results, winners = await machine.pools.counted(tx, found.wave_id)
+    if (results, winners) != (found.pool_count, found.winners):
+        raise PoolChanged(
+            f"{results} results and {winners} winners are stored; {found.pool_count} and {found.winners} were drawn"
+        )
+    standing = await machine.store.standing(tx, found.wave_id)
+    if standing != found.pool_count + sum(document["excluded"].values()):
+        raise PoolChanged(f"{standing} applications stand; the commitment has another number of them")
 
 
 class Page:

@@ -3,7 +3,7 @@
 -- name: wave_for_update^
 -- Whoever moves a wave locks it first, so two steps can never be taken from the same state.
 SELECT wave_id, programme, wave, attempt, state, seats, recycle, opens_at, closes_at, draws_at, maker_person,
-       approver_person, commitment, root, pool_count, beacon_round, draw_due_at, seed, winners, announced_up_to, announced,
+       approver_person, commitment, root, pool_count, waiting, beacon_round, draw_due_at, seed, winners, announced_up_to, announced,
        not_selected, void_reason, void_maker_person, reveal_until, reveals
   FROM wave
  WHERE programme = :programme AND wave = :wave AND current
@@ -12,7 +12,7 @@ SELECT wave_id, programme, wave, attempt, state, seats, recycle, opens_at, close
 -- name: waves_in_state
 -- Waves that may have to move, the earliest draw first. Served by the partial index over living waves.
 SELECT wave_id, programme, wave, attempt, state, seats, recycle, opens_at, closes_at, draws_at, maker_person,
-       approver_person, commitment, root, pool_count, beacon_round, draw_due_at, seed, winners, announced_up_to, announced,
+       approver_person, commitment, root, pool_count, waiting, beacon_round, draw_due_at, seed, winners, announced_up_to, announced,
        not_selected, void_reason, void_maker_person, reveal_until, reveals
   FROM wave
  WHERE state = :state AND state NOT IN ('published', 'voided')
@@ -170,14 +170,26 @@ SELECT :again::integer, lane, last, count, digest
   FROM intake_lane
  WHERE wave_id = :wave_id;
 
--- name: applications_again!
--- In key order, withdrawn ones too: the statement of the intake counts them.
-INSERT INTO application (wave_id, application_id, citizen_id, household_id, province, tier, exclusions, applied_at,
-                         withdrawn_at)
-SELECT :again::integer, application_id, citizen_id, household_id, province, tier, exclusions, applied_at, withdrawn_at
-  FROM application
- WHERE wave_id = :wave_id
- ORDER BY application_id;
+-- name: applications_again$
+-- One page in key order, withdrawn ones too: the statement of the intake counts them. The last id of the page; none where
+-- nothing is left. In pages, so that no statement meets the time limit.
+WITH page AS (
+    SELECT application_id, citizen_id, household_id, province, tier, exclusions, applied_at, withdrawn_at
+      FROM application
+     WHERE wave_id = :wave_id AND application_id > :after
+     ORDER BY application_id
+     LIMIT :limit
+), copied AS (
+    INSERT INTO application (wave_id, application_id, citizen_id, household_id, province, tier, exclusions, applied_at,
+                             withdrawn_at)
+    SELECT :again::integer, application_id, citizen_id, household_id, province, tier, exclusions, applied_at, withdrawn_at
+      FROM page
+     ORDER BY application_id
+)
+SELECT application_id
+  FROM page
+ ORDER BY application_id DESC
+ LIMIT 1;
 
 -- name: freed_seats_again!
 UPDATE freed_seat
@@ -318,15 +330,17 @@ SELECT pg_advisory_xact_lock(hashtext('selection.draws'));
 -- name: applications_page
 -- One page of a wave's standing applications in canonical order (uuid sorts by its bytes), with what the filters ask:
 -- what the outside checks found, was the citizen ever selected (in any programme, or in this one), and how many of the
--- household are members of it. Read by COPY: no field is NULL and each has one length; a stratum is one number.
+-- household are members of it, or will be by an appeal's seat of this wave. Read by COPY: no field is NULL and each has one length; a stratum is one number.
 SELECT a.application_id, a.household_id, (2 * a.province::integer + (a.tier = 'public')::integer)::smallint AS cell,
        (('blacklist' = ANY (a.exclusions))::integer + 2 * ('other-aid' = ANY (a.exclusions))::integer
         + 4 * (EXISTS (SELECT FROM member m
                         WHERE m.citizen_id = a.citizen_id AND (:once_per_lifetime OR m.programme = :programme))
                OR EXISTS (SELECT FROM appeal s  -- a seat of this very wave is theirs already
                            WHERE s.citizen_id = a.citizen_id AND s.used_by_wave_id = :wave_id))::integer)::smallint AS marks,
-       (SELECT count(*)::smallint FROM member h
-         WHERE h.household_id = a.household_id AND h.programme = :programme AND h.revoked_at IS NULL) AS household_members
+       ((SELECT count(*) FROM member h
+          WHERE h.household_id = a.household_id AND h.programme = :programme AND h.revoked_at IS NULL)
+        + (SELECT count(*) FROM appeal s
+            WHERE s.household_id = a.household_id AND s.used_by_wave_id = :wave_id))::smallint AS household_members
   FROM application a
  WHERE a.wave_id = :wave_id AND a.application_id > :after AND a.withdrawn_at IS NULL
  ORDER BY a.application_id
@@ -405,6 +419,12 @@ UPDATE wave
        winners = :winners, drawn_at = :drawn_at, waiting = NULL
  WHERE wave_id = :wave_id;
 
+-- name: results_counted^
+-- One range of the primary key, once per draw before its first result is told.
+SELECT count(*)::integer AS results, count(seat_province)::integer AS winners
+  FROM draw_result
+ WHERE wave_id = :wave_id;
+
 -- name: results_page
 -- The next results in the order of application ids: one range of the primary key, so a wave of any size goes out page by
 -- page. An application is either excluded or in the pool; all joins are by key, and each begins where the page does.
@@ -435,7 +455,7 @@ UPDATE wave
 
 -- name: wave_publish!
 UPDATE wave
-   SET state = :state, published_at = :now
+   SET state = :state, published_at = :now, waiting = NULL
  WHERE wave_id = :wave_id;
 
 -- name: wave_view^
@@ -455,7 +475,7 @@ SELECT w.programme, w.wave, w.state, w.seats, w.opens_at, w.closes_at, w.draws_a
        w.not_selected, w.waiting,
        (SELECT coalesce(sum(q.recycled), 0)::integer FROM quota q WHERE q.wave_id = w.wave_id) AS recycled_seats
   FROM wave w
- WHERE w.current
+ WHERE w.current AND (w.approved_at IS NOT NULL OR NOT :announced)
  ORDER BY w.programme, w.wave
  LIMIT :limit;
 
@@ -471,12 +491,11 @@ SELECT w.wave AS from_wave, f.province, f.tier, count(*)::integer AS seats
 -- name: recycled_seats
 -- Each recycled seat of a wave, numbered in the order in which they were freed. What a wave has claimed does not change
 -- once it is announced, so the numbers stay.
-SELECT freed.number, freed.from_wave, freed.application_id, freed.province, freed.tier, freed.reason, freed.freed_at
-  FROM (SELECT row_number() OVER (ORDER BY f.freed_at, f.citizen_id) AS number, w.wave AS from_wave, m.application_id,
-               f.province, f.tier, f.reason, f.freed_at
+SELECT freed.number, freed.seat_id, freed.from_wave, freed.province, freed.tier, freed.reason, freed.freed_at
+  FROM (SELECT row_number() OVER (ORDER BY f.freed_at, f.seat_id) AS number, f.seat_id, w.wave AS from_wave, f.province,
+               f.tier, f.reason, f.freed_at
           FROM freed_seat f
           JOIN wave w ON w.wave_id = f.from_wave_id
-          JOIN member m ON m.citizen_id = f.citizen_id AND m.programme = f.programme
          WHERE f.used_by_wave_id = :wave_id) AS freed
  WHERE freed.number > :after
  ORDER BY freed.number
@@ -543,8 +562,8 @@ SELECT uuid_send(p.application_id) AS application_id
  LIMIT :limit;
 
 -- name: wave_people^
--- Who asked for what waits: for officers alone.
-SELECT maker_person, void_maker_person
+-- Who asked for what waits, and whether it is too late for that: for officers alone.
+SELECT maker_person, void_maker_person, announced_up_to IS NOT NULL AS results_sent
   FROM wave
  WHERE wave_id = :wave_id;
 
@@ -558,11 +577,11 @@ UNION ALL
 SELECT w.programme, w.wave, w.state, c.step, c.maker_person, c.asked_at
   FROM wave_change c
   JOIN wave w ON w.wave_id = c.wave_id AND w.current
- WHERE c.decided_at IS NULL
+ WHERE c.decided_at IS NULL AND w.announced_up_to IS NULL  -- while results go out nothing is voided or drawn again
 UNION ALL
 SELECT w.programme, w.wave, w.state, 'void', w.void_maker_person, w.void_asked_at
   FROM wave w
- WHERE w.current AND w.state NOT IN ('published', 'voided') AND w.void_asked_at IS NOT NULL
+ WHERE w.current AND w.state NOT IN ('published', 'voided') AND w.announced_up_to IS NULL AND w.void_asked_at IS NOT NULL
 UNION ALL
 SELECT w.programme, w.wave, w.state, 'reveal', o.person, w.reveal_until
   FROM wave w
@@ -600,7 +619,9 @@ SELECT a.appeal_id, w.programme, w.wave, a.reason, a.ground, a.lodged_at, a.find
 -- One appeal for officers. Nothing here says who it is of.
 SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.reason, a.ground, a.lodged_at, a.state, a.finding, a.maker_person,
        a.examined_at, a.decided_at, u.wave AS seat_wave,
-       EXISTS (SELECT FROM member m WHERE m.citizen_id = a.citizen_id AND m.programme = w.programme) AS is_member
+       EXISTS (SELECT FROM member m
+                WHERE m.citizen_id = a.citizen_id
+                  AND (m.programme = w.programme OR w.programme = ANY (:lifetime::text[]))) AS is_member
   FROM appeal a
   JOIN wave w ON w.wave_id = a.wave_id
   LEFT JOIN wave u ON u.wave_id = a.used_by_wave_id
@@ -609,25 +630,31 @@ SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.reason, a.ground, a
 -- name: result_of^
 -- What a published wave decided about one application of one citizen.
 SELECT w.wave_id, w.programme, w.wave, w.published_at, a.application_id, a.citizen_id, a.province, a.tier,
-       e.reason AS excluded, r.rank, r.seat_province
+       e.reason AS excluded, r.rank, r.seat_province, l.lodged_at, l.ground
   FROM application a
   JOIN wave w ON w.wave_id = a.wave_id AND w.state = 'published'
   LEFT JOIN exclusion e ON e.wave_id = a.wave_id AND e.application_id = a.application_id
   LEFT JOIN pool_entry p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
   LEFT JOIN draw_result r ON r.wave_id = p.wave_id AND r.leaf = p.leaf
+  LEFT JOIN appeal l ON l.application_id = a.application_id
  WHERE a.citizen_id = :citizen_id AND a.application_id = :application_id AND a.withdrawn_at IS NULL;
 
 -- name: appeal_lodge$
 -- One appeal per result: a repeat finds it and adds nothing.
-INSERT INTO appeal (appeal_id, application_id, wave_id, citizen_id, contested, reason, ground, lodged_at, state)
-VALUES (:appeal_id, :application_id, :wave_id, :citizen_id, :contested, :reason, :ground, :now, :state)
+INSERT INTO appeal (appeal_id, application_id, wave_id, citizen_id, household_id, contested, reason, ground, lodged_at,
+                    state)
+SELECT :appeal_id, p.application_id, p.wave_id, p.citizen_id, p.household_id, :contested, :reason, :ground, :now, :state
+  FROM application p
+ WHERE p.wave_id = :wave_id AND p.application_id = :application_id
     ON CONFLICT (application_id) DO NOTHING
 RETURNING appeal_id;
 
 -- name: appeal_for_update^
 -- Whoever examines or decides has it alone.
 SELECT a.appeal_id, a.application_id, a.citizen_id, w.programme, w.wave, a.contested, a.state, a.finding, a.maker_person,
-       EXISTS (SELECT FROM member m WHERE m.citizen_id = a.citizen_id AND m.programme = w.programme) AS is_member
+       EXISTS (SELECT FROM member m
+                WHERE m.citizen_id = a.citizen_id
+                  AND (m.programme = w.programme OR w.programme = ANY (:lifetime::text[]))) AS is_member
   FROM appeal a
   JOIN wave w ON w.wave_id = a.wave_id
  WHERE a.appeal_id = :appeal_id
@@ -664,14 +691,15 @@ SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.contested, a.reason
  LIMIT :limit;
 
 -- name: appeal_seats_wanted
--- Upheld appeals of a programme that have no seat yet, the first decided first; who became a member meanwhile needs none.
--- An appeal that another proposal is claiming now is that one's.
-SELECT a.appeal_id, p.province, p.tier
+-- Upheld appeals of a programme that have no seat yet, the first decided first; who became a member meanwhile (of any
+-- programme, where it is once per lifetime) gets none. An appeal that another proposal is claiming now is that one's.
+SELECT a.appeal_id, a.citizen_id, p.province, p.tier
   FROM appeal a
   JOIN wave w ON w.wave_id = a.wave_id AND w.programme = :programme
   JOIN application p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
  WHERE a.state = 'upheld' AND a.used_by_wave_id IS NULL AND a.wave_id <> :wave_id
-   AND NOT EXISTS (SELECT FROM member m WHERE m.citizen_id = a.citizen_id AND m.programme = :programme)
+   AND NOT EXISTS (SELECT FROM member m
+                    WHERE m.citizen_id = a.citizen_id AND (:once_per_lifetime OR m.programme = :programme))
  ORDER BY a.decided_at, a.appeal_id
    FOR UPDATE OF a SKIP LOCKED;
 
@@ -687,6 +715,23 @@ UPDATE appeal
    SET used_by_wave_id = NULL, seat_application_id = NULL
  WHERE used_by_wave_id = :wave_id;
 
+-- name: appeal_seats_return!
+-- Just before a pool is frozen: the seat of whoever became a member since it was claimed goes back to the quota. If another
+-- wave is drawn before the commitment is written, all begins again; and from there to the draw none is.
+WITH returned AS (
+    UPDATE appeal a
+       SET used_by_wave_id = NULL, seat_application_id = NULL
+      FROM application p
+     WHERE a.used_by_wave_id = :wave_id AND p.wave_id = a.wave_id AND p.application_id = a.application_id
+       AND EXISTS (SELECT FROM member m
+                    WHERE m.citizen_id = a.citizen_id AND (:once_per_lifetime OR m.programme = :programme))
+    RETURNING p.province, p.tier
+)
+UPDATE quota q
+   SET seats = q.seats + back.seats, appealed = q.appealed - back.seats
+  FROM (SELECT province, tier, count(*)::integer AS seats FROM returned GROUP BY province, tier) AS back
+ WHERE q.wave_id = :wave_id AND q.province = back.province AND q.tier = back.tier;
+
 -- name: appeal_seats_of
 -- How many seats of a wave went to upheld appeals before the draw, by stratum and by the wave whose result they contested.
 SELECT f.wave AS from_wave, p.province, p.tier, count(*)::integer AS seats
@@ -698,15 +743,15 @@ SELECT f.wave AS from_wave, p.province, p.tier, count(*)::integer AS seats
  ORDER BY f.wave, p.province, p.tier;
 
 -- name: appeal_members_add!
--- In the transaction of the draw. Whoever became a member elsewhere since the proposal gets no second seat.
+-- In the transaction of the draw. Who became a member elsewhere since the proposal has lost the seat at the commitment;
+-- the primary key refuses a second membership.
 INSERT INTO member (citizen_id, programme, wave_id, application_id, household_id, seat_province, seat_tier)
 SELECT a.citizen_id, w.programme, w.wave_id, a.seat_application_id, p.household_id, p.province, p.tier
   FROM appeal a
   JOIN wave w ON w.wave_id = a.used_by_wave_id
   JOIN application p ON p.wave_id = a.wave_id AND p.application_id = a.application_id
  WHERE a.used_by_wave_id = :wave_id
- ORDER BY a.citizen_id
-    ON CONFLICT (citizen_id, programme) DO NOTHING;
+ ORDER BY a.citizen_id;
 
 -- name: appeal_seats_given
 -- The seats that appeals were given in a drawn wave. Their ranks go on after all who were drawn in the stratum.

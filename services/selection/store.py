@@ -10,7 +10,7 @@ from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, M
 from libs.events.database import Transaction, load_queries
 from libs.events.topics import TOPIC_OF
 from services.selection.domain.quotas import Stratum
-from services.selection.domain.wave import Proposal, State, Times
+from services.selection.domain.wave import Draw, Proposal, State, Times
 
 QUERIES: Final[Any] = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -32,6 +32,7 @@ class Wave:
     commitment: str | None
     root: bytes | None
     pool_count: int | None
+    waiting: str | None
     seed: bytes | None
     draw_due_at: datetime | None
     winners: int | None
@@ -44,8 +45,8 @@ class Wave:
     reveals: str | None
 
     @property
-    def results_sent(self) -> bool:
-        return self.announced_up_to is not None
+    def draw(self) -> Draw:
+        return Draw(self.draw_due_at, self.waiting, self.reveal_until is not None, self.announced_up_to is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +232,9 @@ class Store:
         row: Mapping[str, Any] | None = await QUERIES.wave_view(tx, programme=programme, wave=wave, attempt=attempt)
         return row
 
-    async def listed(self, tx: Transaction, limit: int) -> list[Mapping[str, Any]]:
-        return list(await QUERIES.waves_list(tx, limit=limit))
+    async def listed(self, tx: Transaction, limit: int, *, announced: bool) -> list[Mapping[str, Any]]:
+        """Every wave, or those that were `announced`: a proposal is nobody's business but the officers'."""
+        return list(await QUERIES.waves_list(tx, limit=limit, announced=announced))
 
     async def sources_of_recycled_seats(self, tx: Transaction, wave_id: int) -> list[Mapping[str, Any]]:
         return list(await QUERIES.freed_seats_used(tx, wave_id=wave_id))
@@ -257,6 +259,7 @@ def _wave(row: Mapping[str, Any]) -> Wave:
         commitment=row["commitment"],
         root=row["root"],
         pool_count=row["pool_count"],
+        waiting=row["waiting"],
         seed=row["seed"],
         draw_due_at=row["draw_due_at"],
         winners=row["winners"],

@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.events.contracts import AppealLodged
 from libs.events.database import Transaction
+from libs.events.programme import Programme
 from services.selection.domain.appeal import Appeal, AppealState, Result, result_reason, seat_application
 from services.selection.domain.quotas import Stratum
 from services.selection.store import QUERIES
@@ -27,6 +28,8 @@ async def result(tx: Transaction, citizen_id: str, application_id: str) -> Resul
         tier=row["tier"],
         reason=result_reason(row),
         published_at=row["published_at"],
+        lodged_at=row["lodged_at"],
+        ground=row["ground"],
     )
 
 
@@ -40,8 +43,9 @@ async def lodge(tx: Transaction, wave_id: int, event: AppealLodged) -> bool:
     return added is not None
 
 
-async def lock(tx: Transaction, appeal_id: str) -> Appeal | None:
-    row = await QUERIES.appeal_for_update(tx, appeal_id=appeal_id)
+async def lock(tx: Transaction, appeal_id: str, lifetime: Sequence[str]) -> Appeal | None:
+    """An appeal, alone; `lifetime` are the programmes that select nobody who was selected anywhere."""
+    row = await QUERIES.appeal_for_update(tx, appeal_id=appeal_id, lifetime=lifetime)
     return Appeal(**{**row, "state": AppealState(row["state"])}) if row else None
 
 
@@ -64,19 +68,33 @@ async def waiting(tx: Transaction, limit: int) -> list[Mapping[str, Any]]:
 
 
 async def claim_seats(
-    tx: Transaction, programme: str, number: int, wave_id: int, seats: Mapping[Stratum, int]
+    tx: Transaction, rules: Programme, number: int, wave_id: int, seats: Mapping[Stratum, int]
 ) -> Mapping[Stratum, int]:
-    """Give upheld appeals seats of their own stratum while it has some, the first decided first; how many of each."""
-    left, taken, appeals = dict(seats), Counter[Stratum](), list[str]()
-    for row in await QUERIES.appeal_seats_wanted(tx, programme=programme, wave_id=wave_id):
+    """Give upheld appeals seats of their own stratum while it has some, the first decided first; how many of each.
+
+    Whoever has won two appeals gets one seat.
+    """
+    left, taken, appeals = dict(seats), Counter[Stratum](), dict[str, str]()
+    wanted = await QUERIES.appeal_seats_wanted(
+        tx, programme=rules.name, wave_id=wave_id, once_per_lifetime=rules.eligibility.once_per_lifetime
+    )
+    for row in wanted:
         stratum = Stratum(row["province"], row["tier"])
-        if left.get(stratum, 0):
+        if left.get(stratum, 0) and row["citizen_id"] not in appeals:
             left[stratum] -= 1
             taken[stratum] += 1
-            appeals.append(row["appeal_id"])
-    applications = [seat_application(appeal_id, programme, number) for appeal_id in appeals]
-    await QUERIES.appeal_seats_claim(tx, wave_id=wave_id, appeals=appeals, applications=applications)
+            appeals[row["citizen_id"]] = row["appeal_id"]
+    chosen = list(appeals.values())
+    applications = [seat_application(appeal_id, rules.name, number) for appeal_id in chosen]
+    await QUERIES.appeal_seats_claim(tx, wave_id=wave_id, appeals=chosen, applications=applications)
     return taken
+
+
+async def return_seats(tx: Transaction, rules: Programme, wave_id: int) -> None:
+    """Give seats of appellants who have become members since back to the quota."""
+    await QUERIES.appeal_seats_return(
+        tx, wave_id=wave_id, programme=rules.name, once_per_lifetime=rules.eligibility.once_per_lifetime
+    )
 
 
 async def release_seats(tx: Transaction, wave_id: int) -> None:

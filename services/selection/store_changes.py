@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from libs.events.database import Transaction
 from services.selection.domain.lifecycle import Change
 from services.selection.domain.wave import State, Step, Times
 from services.selection.store import QUERIES, Wave
+
+COPY_ROWS: Final = 100_000
+"""Applications that one statement copies: some two seconds, far below the database's time limit."""
+BEFORE_ALL: Final = "0" * 32
+"""No id is all zeros, so this stands before the first one."""
 
 Wanted = tuple[datetime | None, datetime | None, datetime | None]
 """Opens, closes, draws; None stays as it is."""
@@ -53,10 +58,13 @@ async def set_aside(tx: Transaction, found: Wave, change: Change, state: State, 
     )
     again: int = await QUERIES.wave_again(tx, wave_id=wave_id, state=state)
     for copy in (
-        QUERIES.quotas_again, QUERIES.intake_again, QUERIES.intake_lanes_again, QUERIES.applications_again,
-        QUERIES.freed_seats_again, QUERIES.appeal_seats_again,
+        QUERIES.quotas_again, QUERIES.intake_again, QUERIES.intake_lanes_again, QUERIES.freed_seats_again,
+        QUERIES.appeal_seats_again,
     ):  # fmt: skip
         await copy(tx, wave_id=wave_id, again=again)
+    after: str | None = BEFORE_ALL
+    while after is not None:
+        after = await QUERIES.applications_again(tx, wave_id=wave_id, again=again, after=after, limit=COPY_ROWS)
     # Its winners were never told. Its tickets and ranks stay in draw_result.
     await QUERIES.members_forget(tx, wave_id=wave_id)
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from libs.events import ids
 from services.selection.domain import pool
 from services.selection.domain.ceremony import Official
 from services.selection.domain.quotas import Province, Stratum
@@ -57,9 +56,17 @@ WAITING: Final = {
     ),
     "reveals-too-late": (
         "Daftar rahasia pejabat tidak ditutup sebelum angka acaknya terbit, jadi undian ini tidak boleh dijalankan. "
-        "Petugas harus membatalkan atau mengulang undiannya di depan umum.",
+        "Petugas harus membatalkan gelombang ini di depan umum.",
         "The officials' reveals were not closed before the randomness was out, so this draw must not run. Officers "
-        "have to void it, or set it aside, in public.",
+        "have to void this wave in public.",
+    ),
+    "commitment-slow": (
+        "Daftar peserta terlalu lama ditulis; daftar akan dikunci lagi untuk angka acak yang lebih kemudian.",
+        "Writing the pool down took too long; it will be frozen anew, for randomness that comes later.",
+    ),
+    "results-changed": (
+        "Hasil undian yang tersimpan tidak sama dengan yang diundi; pengumuman dihentikan sampai itu diperiksa.",
+        "The stored results are not the ones that were drawn; publication has stopped until that is cleared up.",
     ),
     "pool-changed": (
         "Daftar peserta tersimpan tidak sama dengan yang ditandatangani; undian dihentikan.",
@@ -88,6 +95,11 @@ def due(view: Row) -> dict[str, Any] | None:
     return told
 
 
+def result_is_public(view: Row) -> bool:
+    """Whether what was drawn may be told: once it is published, or was given up. Not while it is being sent."""
+    return view["drawn_at"] is not None and view["state"] in (State.PUBLISHED, State.VOIDED)
+
+
 def wave(
     view: Row,
     quotas: Mapping[Stratum, tuple[int, int]],
@@ -96,7 +108,8 @@ def wave(
     provinces: Mapping[str, Province],
 ) -> dict[str, Any]:
     """Everything the public may know about a wave."""
-    results = {Stratum(row["province"], row["tier"]): row for row in strata}
+    drawn = view if result_is_public(view) else dict.fromkeys(view.keys())
+    results = {Stratum(row["province"], row["tier"]): row for row in strata if result_is_public(view)}
     return {
         "programme": view["programme"],
         "wave": view["wave"],
@@ -126,11 +139,9 @@ def wave(
         "committed_at": _time(view["committed_at"]),
         "beacon_round": view["beacon_round"],
         "draw_due_at": _time(view["draw_due_at"]),
-        "beacon_signature": _hex(view["beacon_signature"]),
-        "randomness": _hex(view["randomness"]),
-        "seed": _hex(view["seed"]),
+        **{name: _hex(drawn[name]) for name in ("beacon_signature", "randomness", "seed")},
         "drawn_at": _time(view["drawn_at"]),
-        "winners": view["winners"],
+        "winners": drawn["winners"],
         "not_selected": view["not_selected"] if view["published_at"] else None,
         "published_at": _time(view["published_at"]),
         "void": _void(view),
@@ -177,11 +188,11 @@ def changes(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def recycled_seat(row: Row, programme: str) -> dict[str, Any]:
-    """One recycled seat. Its id says nothing of who held it, and shows that no seat is given twice."""
+def recycled_seat(row: Row) -> dict[str, Any]:
+    """One recycled seat. Its id is random: it says nothing of who held it, and shows that no seat is given twice."""
     return {
         "number": row["number"],
-        "seat_id": ids.derive("seat", programme, str(row["from_wave"]), row["application_id"]),
+        "seat_id": row["seat_id"],
         "from_wave": row["from_wave"],
         "province": row["province"],
         "tier": row["tier"],
@@ -191,7 +202,7 @@ def recycled_seat(row: Row, programme: str) -> dict[str, Any]:
 
 
 def set_aside(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The draws of a wave that were given up, each with its reason; their bundles are out with the result."""
+    """The draws of a wave that were given up, each with its reason; the bundle of each that was drawn is out."""
     return [
         {
             "attempt": row["attempt"],
@@ -211,7 +222,8 @@ def set_aside(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def listed(row: Row) -> dict[str, Any]:
     """One line of the list of waves."""
     told = dict(row) | {name: _time(row[name]) for name in ("opens_at", "closes_at", "draws_at")}
-    return told | {"not_selected": row["not_selected"] if row["state"] == State.PUBLISHED else None}
+    hidden = [] if row["state"] == State.PUBLISHED else ["not_selected"]
+    return told | dict.fromkeys([*hidden, "winners"] if row["state"] == State.DRAWN else hidden)
 
 
 def citizen_draw(row: Row, proof: Sequence[bytes] | None) -> dict[str, Any]:

@@ -55,8 +55,9 @@ After = Annotated[int, Query(ge=0, le=SEATS_MAX)]
 
 
 def add_pages(
-    api: FastAPI, store: Store, programmes: Mapping[str, Programme], provinces: Sequence[Province], access: Access
-) -> None:
+    api: FastAPI, store: Store, programmes: Mapping[str, Programme], provinces: Sequence[Province], access: Access,
+    signing_key: bytes,
+) -> None:  # fmt: skip
     """Add every page of selection to its API."""
     look = Look(HERE / "pages")
     router = look.routes()
@@ -64,7 +65,7 @@ def add_pages(
     _add_winners(router, look, store, programmes)
     _add_seats(router, look, store, programmes, provinces)
     _add_appeals(router, look, store, programmes)
-    _add_checking(router, look)
+    _add_checking(router, look, signing_key)
     web_officers.add_officers(router, look, store, programmes, provinces, access)
     api.include_router(router)
 
@@ -77,7 +78,7 @@ def _add_waves(
 
     @router.get("/")
     async def waves(request: Request, tx: Tx) -> Response:
-        rows = [row for row in await store.listed(tx, WAVES_MAX) if row["state"] != State.PROPOSED]
+        rows = await store.listed(tx, WAVES_MAX, announced=True)
         by_programme: dict[str, list[Mapping[str, Any]]] = {}
         for row in reversed(rows):
             by_programme.setdefault(title(request, programmes, row["programme"]), []).append(row)
@@ -89,14 +90,14 @@ def _add_waves(
     ) -> Response:
         view = await _public(store, tx, programme, wave)
         quotas = await store.quotas(tx, view["wave_id"])
-        published = view["state"] == State.PUBLISHED
-        strata = await store.strata(tx, view["wave_id"]) if published else []
+        strata = await store.strata(tx, view["wave_id"]) if view["state"] == State.PUBLISHED else []
         asked = plain(nomor)
         return look.page(
             request,
             "wave.html",
             title=title(request, programmes, programme),
             view=view,
+            result_is_public=views.result_is_public(view),
             promise=json.loads(view["commitment"] or "null"),
             due=due(request, view),
             steps=steps(view),
@@ -162,7 +163,7 @@ def _add_seats(
             names=names,
             seats=sum(seats for seats, _ in quotas.values()),
             recycled=sum(recycled for _, recycled in quotas.values()),
-            rows=[views.recycled_seat(row, programme) | {"at": row["freed_at"]} for row in rows[:SEATS_ON_A_PAGE]],
+            rows=[views.recycled_seat(row) | {"at": row["freed_at"]} for row in rows[:SEATS_ON_A_PAGE]],
             following=rows[SEATS_ON_A_PAGE - 1]["number"] if len(rows) > SEATS_ON_A_PAGE else None,
             after=sesudah,
             appealed=await store_appeals.seats_of(tx, wave_id),
@@ -205,14 +206,14 @@ async def _public(store: Store, tx: Tx, programme: str, wave: int) -> Mapping[st
     return view
 
 
-def _add_checking(router: APIRouter, look: Look) -> None:
+def _add_checking(router: APIRouter, look: Look, signing_key: bytes) -> None:
     verifier = (HERE / "pages" / "verify.html").read_bytes()
     secret = (HERE / "pages" / "secret.html").read_bytes()
     program = (HERE / "verify_draw.py").read_bytes()
 
     @router.get("/periksa")
     async def how(request: Request) -> Response:
-        return look.page(request, "check.html", verifier_kilobytes=-(-len(verifier) // 1000))
+        return look.page(request, "check.html", verifier_kilobytes=-(-len(verifier) // 1000), key=signing_key.hex())
 
     for name, page in (("pemeriksa.html", verifier), ("rahasia.html", secret)):
         headers = HEADERS | {"content-security-policy": _policy(page)}

@@ -16,9 +16,9 @@ from libs.pages.look import Look
 from services.selection import commands, sign_in, store_ceremony, store_changes, web_officers_appeals
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.quotas import Province
-from services.selection.domain.wave import legal, mark
+from services.selection.domain.wave import Draw, State, legal, mark, possible
 from services.selection.officer_forms import MAKER, Asked, Form, ProposalForm, do, filled, form_of, step_of
-from services.selection.page_parts import ProgrammeName, WaveNumber, ceremony_parts, due, steps, title
+from services.selection.page_parts import ProgrammeName, WaveNumber, by_province, ceremony_parts, due, steps, title
 from services.selection.page_store import PageStore
 from services.selection.sign_in import FOLDER, Session
 from services.selection.store import Store
@@ -45,7 +45,7 @@ def add_officers(
     _add_list(router, look, store, programmes, who)
     # Before the pages of waves, whose addresses would take these too.
     web_officers_appeals.add_appeals(router, look, programmes, who)
-    _add_wave(router, look, store, programmes, who)
+    _add_wave(router, look, store, programmes, provinces, who)
     _add_proposal(router, look, store, programmes, provinces, who)
 
 
@@ -72,7 +72,8 @@ def _add_list(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
         if session is None:
             return look.page(request, "officers/sign_in.html")
         rows = [
-            (title(request, programmes, row["programme"]), row) for row in reversed(await store.listed(tx, WAVES_MAX))
+            (title(request, programmes, row["programme"]), row)
+            for row in reversed(await store.listed(tx, WAVES_MAX, announced=False))
         ]
         waiting = [
             (title(request, programmes, row["programme"]), row)
@@ -90,8 +91,15 @@ def _add_list(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
         )
 
 
-def _add_wave(router: APIRouter, look: Look, store: Store, programmes: Mapping[str, Programme], who: Any) -> None:
-    pages = PageStore()
+def _add_wave(
+    router: APIRouter,
+    look: Look,
+    store: Store,
+    programmes: Mapping[str, Programme],
+    provinces: Sequence[Province],
+    who: Any,
+) -> None:
+    pages, names = PageStore(), {place.code: place.name for place in provinces}
 
     async def show(
         request: Request, tx: Transaction, session: Session, programme: str, wave: int, told: Mapping[str, Any]
@@ -100,8 +108,11 @@ def _add_wave(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
         if view is None:
             raise Refused(UNKNOWN_WAVE)
         wave_id = view["wave_id"]
-        quotas = await store.quotas(tx, wave_id)
+        quotas, people = await store.quotas(tx, wave_id), await pages.people(tx, wave_id)
         change = await store_changes.waiting(tx, wave_id)
+        state, with_ceremony = State(view["state"]), view["reveal_until"] is not None
+        draw = Draw(view["draw_due_at"], view["waiting"], with_ceremony, people["results_sent"])
+        steps_now = possible(state, draw, request.app.state.clock.now())
         refusals: Sequence[Refusal] = told.get("refusals", ())
         return look.page(
             request,
@@ -115,12 +126,13 @@ def _add_wave(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
             steps=steps(view),
             seats=sum(seats for seats, _ in quotas.values()),
             recycled=sum(recycled for _, recycled in quotas.values()),
+            provinces=by_province(quotas, [], names),
             refusals=refusals,
             form=told.get("form", {}),
-            people=await pages.people(tx, wave_id),
+            people=people,
             mark=mark(view),
-            legal=legal(view["state"]),
-            change=change if change and change.step in legal(view["state"]) else None,
+            legal=steps_now,
+            change=change if change and change.step in steps_now else None,
             ceremony=ceremony_parts(await store_ceremony.officials(tx, wave_id), view),
             official=await store_ceremony.official(tx, wave_id, session.staff.person),
             done=told.get("done", ""),
@@ -183,15 +195,19 @@ def _add_proposal(
     async def propose(request: Request, session: who, now: Now) -> Response:
         form = await form_of(request)
         officer = sign_in.checked(session, form.get("proof", ""))
+        page = ""
 
         async def work(tx: Transaction) -> None:
+            nonlocal page
             told = ProposalForm.model_validate(filled(form))
+            page = f"{FOLDER}/{told.programme}/{told.wave}?selesai=proposal"
             await commands.propose(
                 tx, store, programmes, provinces, programme=told.programme, number=told.wave, seats=told.seats,
-                recycle=told.recycle, times=told.times(request), person=officer.staff.person, now=now,
+                recycle=told.recycle, times=told.times(request), decreed=told.quotas,
+                person=officer.staff.person, now=now,
             )  # fmt: skip
 
         if refusals := await do(request, officer, MAKER, work):
             async with request.app.state.database.transaction() as tx:
                 return await show(request, tx, officer, form, refusals)
-        return RedirectResponse(f"{FOLDER}/{form['programme']}/{int(form['wave'])}?selesai=proposal", 303)
+        return RedirectResponse(page, 303)

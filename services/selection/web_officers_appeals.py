@@ -12,8 +12,9 @@ from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
 from libs.pages.look import Look
 from services.selection import appeals, sign_in
+from services.selection.appeals import once_per_lifetime
 from services.selection.domain.appeal import NO_SUCH_APPEAL, AppealState
-from services.selection.officer_forms import CHECKER, MAKER, FindingForm, do, form_of
+from services.selection.officer_forms import CHECKER, MAKER, UNKNOWN_STEP, FindingForm, do, form_of
 from services.selection.page_parts import plain, title
 from services.selection.page_store import PageStore
 from services.selection.sign_in import FOLDER, Session
@@ -58,12 +59,12 @@ def add_appeals(router: APIRouter, look: Look, programmes: Mapping[str, Programm
 
 
 def _add_one(router: APIRouter, look: Look, programmes: Mapping[str, Programme], who: Any) -> None:
-    pages = PageStore()
+    pages, lifetime = PageStore(), once_per_lifetime(programmes)
 
     async def show(
         request: Request, tx: Transaction, session: Session, appeal_id: str, refusals: Sequence[Refusal], done: str
     ) -> Response:
-        view = await pages.appeal(tx, appeal_id)
+        view = await pages.appeal(tx, appeal_id, lifetime)
         if view is None:
             raise Refused(NO_SUCH_APPEAL)
         return look.page(
@@ -93,12 +94,12 @@ def _add_one(router: APIRouter, look: Look, programmes: Mapping[str, Programme],
         async def work(tx: Transaction) -> None:
             finding = FindingForm.model_validate(form).finding
             if step == "finding":
-                await appeals.examine(tx, appeal_id, finding, person, now)
+                await appeals.examine(tx, programmes, appeal_id, finding, person, now)
             else:
-                await appeals.decide(tx, appeal_id, finding, person, now)
+                await appeals.decide(tx, programmes, appeal_id, finding, person, now)
 
         if step not in ("finding", "approval"):
-            raise Refused(NO_SUCH_APPEAL)
+            raise Refused(UNKNOWN_STEP)
         refusals = await do(request, officer, MAKER if step == "finding" else CHECKER, work)
         if not refusals:
             return RedirectResponse(f"{FOLDER}/banding/{appeal_id}?selesai={step}", 303)
@@ -107,4 +108,4 @@ def _add_one(router: APIRouter, look: Look, programmes: Mapping[str, Programme],
 
 
 async def _found(pages: PageStore, tx: Transaction, asked: str) -> bool:
-    return set(asked) <= set("0123456789abcdef") and await pages.appeal(tx, asked) is not None
+    return set(asked) <= set("0123456789abcdef") and await pages.appeal(tx, asked, ()) is not None

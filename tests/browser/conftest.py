@@ -88,7 +88,9 @@ async def _serve(database: MakeDatabase, folder: Path, ready: "Future[tuple[Site
             def selection(_url: str) -> FastAPI:
                 machine = world.machine
                 access = open_access(issuer, f"{issuer}/jwks", folder / "none", world.clock)
-                api = create_api(machine.store, machine.pools, machine.programmes, PLACES, access)
+                api = create_api(
+                    machine.store, machine.pools, machine.programmes, PLACES, access, machine.signer.public_key
+                )
                 api.state.database, api.state.clock = world.database, world.clock
                 return api
 

@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.browser.conftest import Site, opened, sign_in
-from tests.integration.selection_world import PROGRAMME
+from services.selection.draws import draw_one
+from tests.browser.conftest import Site, Window, opened, seen_everywhere, sign_in
+from tests.integration.selection_world import PROGRAMME, closed, crowd, lane
 
 pytestmark = pytest.mark.browser
 
@@ -24,7 +25,16 @@ def test_two_people_announce_and_void_a_wave(site: Site, chromium: Any) -> None:
         assert maker.page.get_attribute("#wave", "aria-invalid") == "true"
         assert maker.page.locator(".errors a[href='#wave']").count() == 1
         maker.complaints.clear()  # the browser notes the status 422
+        maker.page.click("summary")
+        maker.page.fill("#quotas", "31,public,5\n99,public,2")
+        maker.page.fill("#wave", "1")
+        maker.page.fill("#seats", "7")
+        maker.follow("button:has-text('Kirim usulan')")
+        assert maker.page.get_attribute("#quotas", "aria-invalid") == "true"
+        assert maker.page.locator(".errors a[href='#quotas']").count() == 1
+        maker.complaints.clear()
         maker.seen("officer-proposal-errors")
+        maker.page.fill("#quotas", "")
         maker.page.fill("#wave", "1")
         maker.page.fill("#seats", "120")
         maker.follow("button:has-text('Kirim usulan')")
@@ -34,6 +44,7 @@ def test_two_people_announce_and_void_a_wave(site: Site, chromium: Any) -> None:
 
         sign_in(site, checker, "budi")
         checker.follow("main .list a")
+        checker.page.click("summary")
         checker.seen("officer-check")
         checker.follow("text=Setujui dan umumkan")
         assert "diumumkan" in checker.page.inner_text("[role=status]")
@@ -118,3 +129,62 @@ def test_whoever_proposed_is_told_that_another_approves_and_a_replaced_proposal_
         assert site.do(site.world.state(7)) == "proposed"
         checker.follow("button:has-text('Setujui dan umumkan')")
         assert site.do(site.world.state(7)) == "announced"
+
+
+def test_a_draw_is_set_aside_by_keyboard_alone(site: Site, chromium: Any) -> None:
+    """The page of a wave while it is closed, committed, and drawn with a request that waits."""
+    world, wave = site.world, f"{FOLDER}/{PROGRAMME}/2"
+    rules = world.machine.programmes[PROGRAMME].wave(2)
+    assert rules
+    people = crowd(60, wave=2)
+    site.do(world.announce(2, seats=20))
+    site.do(world.tick(rules.opens))
+    site.do(world.tell(*people[1:]))
+    site.do(world.tick(rules.closes))
+    site.do(world.tell(closed(people, 2)))
+    site.do(world.tick())
+    with opened(chromium) as maker, opened(chromium, "desktop") as checker:
+        sign_in(site, maker, "ani")
+        maker.page.goto(site.url + wave)
+        assert f"Partisi yang belum cocok: {lane(people[0])}." in maker.page.inner_text("main")
+        seen_everywhere(chromium, site, "officer-closed", wave, maker)
+
+        site.do(world.tell(people[0]))
+        site.do(world.tick())
+        assert site.do(world.state(2)) == "committed"
+        maker.page.goto(site.url + wave)
+        maker.tab_to("e.id == 'redraw-reason'")
+        maker.page.keyboard.type("pendek")
+        with maker.page.expect_navigation():
+            maker.page.keyboard.press("Enter")
+        # The summary of what is wrong leads to the field, by keyboard too.
+        maker.complaints.clear()  # the browser notes the status 422
+        maker.tab_to("e.matches('.errors a')")
+        maker.page.keyboard.press("Enter")
+        maker.tab_to("e.id == 'redraw-reason'")
+        maker.page.keyboard.press("Control+A")
+        maker.page.keyboard.type("Sumber acak diragukan")
+        maker.tab_to("e.textContent.trim() == 'Usulkan undian ulang'")
+        with maker.page.expect_navigation():
+            maker.page.keyboard.press("Enter")
+        assert "Usul perubahan tersimpan" in maker.page.inner_text("[role=status]")
+        seen_everywhere(chromium, site, "officer-committed", wave, maker)
+
+        world.clock.at = rules.draws
+        site.do(draw_one(world.machine, world.database, rules.draws))
+        assert site.do(world.state(2)) == "drawn"
+        sign_in(site, checker, "budi")
+        checker.page.goto(site.url + wave)
+        assert "Sumber acak diragukan" in checker.page.inner_text("main")
+        seen_everywhere(chromium, site, "officer-drawn", wave, checker)
+        press(checker, "Setujui perubahan")
+        assert "Perubahan disetujui" in checker.page.inner_text("[role=status]")
+        assert site.do(world.state(2)) == "closed"
+        assert (maker.complaints, checker.complaints) == ([], [])
+
+
+def press(window: Window, button: str) -> None:
+    """Find a button with Tab, and press it with the space bar."""
+    window.tab_to(f"e.tagName == 'BUTTON' && e.textContent.trim() == '{button}'")
+    with window.page.expect_navigation():
+        window.page.keyboard.press("Space")

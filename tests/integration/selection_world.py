@@ -78,10 +78,12 @@ class Beacon:
         return web.json_response(INFO)
 
     async def latest(self, _request: web.Request) -> web.Response:
-        return web.json_response({"round": self.newest(), "signature": "00", "randomness": "00"})
+        return self._told(self.newest())
 
     async def round(self, request: web.Request) -> web.Response:
-        number = int(request.match_info["number"])
+        return self._told(int(request.match_info["number"]))
+
+    def _told(self, number: int) -> web.Response:
         if self.silent or number > self.newest():
             return web.json_response({}, status=503 if self.silent else 425)
         signature = signed(number)

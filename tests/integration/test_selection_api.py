@@ -1,12 +1,14 @@
 """What officers, the public and citizens see over HTTP, from a real PostgreSQL."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from httpx import ASGITransport, AsyncClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -17,6 +19,8 @@ from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, M
 from services.selection import verify_draw
 from services.selection.api import create_api
 from services.selection.domain.ceremony import secret_commitment
+from services.selection.domain.commitment import signed_bytes
+from services.selection.draws import draw_one
 from services.selection.main import service
 from services.selection.settings import Settings
 from tests.conftest import MakeDatabase
@@ -50,7 +54,7 @@ async def client(world: World, tmp_path: Path) -> AsyncIterator[AsyncClient]:
     keys.write_text(json.dumps({"keys": [KEY.as_dict(private=False)]}))
     machine = world.machine
     access = open_access(ISSUER, keys, keys, world.clock)
-    api = create_api(machine.store, machine.pools, machine.programmes, PLACES, access)
+    api = create_api(machine.store, machine.pools, machine.programmes, PLACES, access, machine.signer.public_key)
     api.state.database, api.state.clock = world.database, world.clock
     async with AsyncClient(transport=ASGITransport(api), base_url="http://selection") as made:
         yield made
@@ -74,7 +78,7 @@ MAKER, CHECKER = staff("maker", "ani"), staff("checker", "budi")
 
 async def read(client: AsyncClient) -> dict[str, str]:
     """The wave as a checker reads it now: what they name when they approve."""
-    return {"mark": (await client.get(WAVE)).json()["mark"]}
+    return {"mark": (await client.get(WAVE, headers=CHECKER)).json()["mark"]}
 
 
 async def test_a_wave_from_the_first_request_to_the_verified_bundle(
@@ -125,6 +129,84 @@ async def test_a_wave_from_the_first_request_to_the_verified_bundle(
     for person in people:
         assert person.citizen_id not in bundle.text
         assert person.household_id not in bundle.text
+
+
+async def test_a_draw_is_told_when_it_is_published_and_not_before(client: AsyncClient, world: World) -> None:
+    await world.until_committed(crowd(60))
+    world.clock.at = DRAWS
+    await draw_one(world.machine, world.database, DRAWS)
+    shown, (listed,) = (await client.get(WAVE)).json(), (await client.get("/v1/waves")).json()
+    assert (shown["state"], shown["due"]["step"], listed["state"]) == ("drawn", "publish", "drawn")
+    for name in ("seed", "randomness", "beacon_signature", "winners", "not_selected"):
+        assert shown[name] is None
+    assert listed["winners"] is None
+    front, page = [(await client.get(path)).text for path in ("/", f"/gelombang/{PROGRAMME}/1")]
+    assert "Undian dijadwalkan" not in front
+    assert "Undian sudah dijalankan." in front
+    assert (await world.view())["seed"].hex() not in page
+    assert not any({"winners", "cutoff", "applicants"} & quota.keys() for quota in shown["quotas"])
+    assert (await client.get(f"{WAVE}/bundle")).json()["errors"][0]["code"] == "not-published"
+    await world.tick()
+    shown = (await client.get(WAVE)).json()
+    assert (shown["state"], shown["winners"]) == ("published", 10)
+    assert sum(quota["winners"] for quota in shown["quotas"]) == 10
+
+
+async def test_a_draw_that_was_given_up_can_be_run_again_by_anybody(
+    client: AsyncClient, world: World, tmp_path: Path
+) -> None:
+    await world.until_committed(crowd(60))
+    await world.redraw()
+    await world.tick()
+    never = await client.get(f"{WAVE}/bundle?attempt=1")
+    assert (never.status_code, never.json()["errors"][0]["code"]) == (409, "never-drawn")
+    for attempt in (2, 3):
+        world.clock.at = (await world.view())["draw_due_at"]
+        await draw_one(world.machine, world.database, world.clock.now())
+        early = await client.get(f"{WAVE}/bundle")
+        assert (early.status_code, early.json()["errors"][0]["code"]) == (409, "not-published")
+        # Set aside, and known at once; the last one goes with its wave.
+        await (world.redraw() if attempt == 2 else world.void())
+        await world.tick()
+        bundle = await client.get(f"{WAVE}/bundle?attempt={attempt}")
+        assert bundle.headers["content-disposition"] == (
+            f'attachment; filename="{PROGRAMME}-1-attempt-{attempt}.draw.jsonl"'
+        )
+        (tmp_path / "bundle").write_bytes(bundle.content)
+        assert verify_draw.main([str(tmp_path / "bundle")]) == 0
+    shown = (await client.get(WAVE)).json()
+    assert (shown["state"], shown["attempt"], shown["winners"]) == ("voided", 3, 10)
+    assert [bool(attempt["seed"]) for attempt in shown["set_aside"]] == [False, True]
+    assert (await client.get(f"{WAVE}/bundle")).content == bundle.content
+    page = (await client.get(f"/gelombang/{PROGRAMME}/1")).text
+    assert re.findall(rf'href="{WAVE}/bundle([^"]*)"', page) == ["?attempt=2", ""]
+    assert shown["seed"] in page
+
+
+async def test_a_commitment_can_be_kept_with_its_signature_and_compared_with_the_services_key(
+    client: AsyncClient, world: World
+) -> None:
+    await world.announce(seats=10)
+    early = await client.get(f"{WAVE}/commitment")
+    assert (early.status_code, early.json()["errors"][0]["code"]) == (409, "not-committed")
+    await world.tick(OPENS)
+    await world.tick(CLOSES)
+    await world.tell(closed([]))
+    await world.tick()
+    kept = await client.get(f"{WAVE}/commitment")
+    assert kept.headers["content-disposition"] == f'attachment; filename="{PROGRAMME}-1.commitment.json"'
+    key = (await client.get("/v1/signing-key")).json()
+    assert key == {"algorithm": "Ed25519", "signing_key": world.machine.signer.public_key.hex()}
+    Ed25519PublicKey.from_public_bytes(bytes.fromhex(key["signing_key"])).verify(
+        bytes.fromhex(kept.json()["signature"]), signed_bytes(kept.json()["commitment"])
+    )
+    assert key["signing_key"] in (await client.get("/periksa")).text
+    assert (await client.get("/v1/waves/no-such/1/commitment")).status_code == 404
+    page = (await client.get(f"/gelombang/{PROGRAMME}/1")).text
+    randomness = json.loads(kept.json()["commitment"])["randomness"]
+    for name in ("chain", "public_key", "genesis_time", "period_seconds", "round"):
+        assert f"<code>{randomness[name]}</code>" in page
+    assert f'href="{WAVE}/commitment"' in page
 
 
 async def test_the_roles_are_kept_apart(client: AsyncClient) -> None:

@@ -1,5 +1,6 @@
 """An appeal from the exclusion to the seat in a later wave; the old draw stays as it is."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -16,14 +17,16 @@ from tests.conftest import MakeDatabase
 from tests.integration.selection_world import World, applied, closed, crowd, open_world
 
 SITI = applied("siti", province="31", exclusions=("blacklist",))
+BUDI = applied("budi", province="31", household="kk-budi", exclusions=("blacklist",))
 JAKARTA = Stratum("31", "public")
+OTHER = "prakerja-2023"
 
 
 @pytest_asyncio.fixture
 async def world(database: MakeDatabase) -> AsyncIterator[World]:
-    """Wave 1 is published; Siti was left out of it."""
+    """Wave 1 is published; Siti and Budi were left out of it."""
     async with open_world(database) as opened:
-        await opened.run_wave([*crowd(80), SITI], seats=400)
+        await opened.run_wave([*crowd(80), SITI, BUDI], seats=400)
         yield opened
 
 
@@ -35,13 +38,13 @@ async def lodge(world: World, who: Applied = SITI, citizen_id: str | None = None
     return event.appeal_id
 
 
-async def decide(world: World, finding: str = "record-wrong", checker: str = "checker") -> str:
-    appeal_id = await lodge(world)
+async def decide(world: World, finding: str = "record-wrong", checker: str = "checker", who: Applied = SITI) -> str:
+    appeal_id = await lodge(world, who)
     now = world.clock.now()
     async with world.database.transaction() as tx:
-        await appeals.examine(tx, appeal_id, finding, "maker", now)
+        await appeals.examine(tx, world.machine.programmes, appeal_id, finding, "maker", now)
     async with world.database.transaction() as tx:
-        return await appeals.decide(tx, appeal_id, finding, checker, now)
+        return await appeals.decide(tx, world.machine.programmes, appeal_id, finding, checker, now)
 
 
 async def told(world: World, *kinds: str) -> list[dict[str, Any]]:
@@ -52,7 +55,9 @@ async def test_an_upheld_appeal_gets_a_seat_of_the_next_wave_and_the_old_draw_st
     before = await world.view(1)
     assert await decide(world) == "upheld"
     (lodged,), (decided,) = await told(world, "appeal-lodged"), await told(world, "appeal-decided")
-    (excluded,) = [event for event in await world.said("not-selected") if event["data"]["reason"] == "blacklist"]
+    losers = await world.said("not-selected")
+    (excluded,) = [event for event in losers if event["data"]["citizen_id"] == SITI.citizen_id]
+    assert excluded["data"]["reason"] == "blacklist"
     assert lodged["contested"] == decided["contested"] == excluded["id"]
     assert decided["upheld"] is True
     await world.run_wave(crowd(60, wave=2, prefix="baru"), wave=2, seats=400)
@@ -119,8 +124,11 @@ async def test_an_appeal_is_lodged_once_by_the_citizen_it_concerns_and_in_time(w
     assert await lodge(world) == first
     assert len(await told(world, "appeal-lodged")) == 1
     world.clock.at += timedelta(days=15)
+    # Whoever repeats it later is told of the one that stands; who comes for the first time is too late.
+    assert await lodge(world) == first
+    assert len(await told(world, "appeal-lodged")) == 1
     with pytest.raises(Refused, match="appeal-too-late"):
-        await lodge(world)
+        await lodge(world, BUDI)
 
 
 async def test_a_dismissed_appeal_gets_no_seat_and_maker_and_checker_are_two(world: World) -> None:
@@ -137,3 +145,89 @@ async def test_a_dismissed_appeal_gets_no_seat_and_maker_and_checker_are_two(wor
     assert "Legal steps: -" in refused.value.refusals[0].en
     await world.run_wave(crowd(5, wave=2, prefix="baru"), wave=2, seats=400)
     assert not [data for data in await told(world, "selected-in-batch") if data.get("appeal_id")]
+
+
+async def becomes_member(world: World, who: Applied, programme: str = OTHER) -> None:
+    """Of another programme, as its draw would make them."""
+    async with world.owner() as owner:
+        await owner.execute(
+            "INSERT INTO member (citizen_id, programme, wave_id, application_id, household_id, seat_province, "
+            "seat_tier) VALUES ($1::text::uuid, $2, 1, gen_random_uuid(), $3::text::uuid, '31', 'public')",
+            who.citizen_id,
+            programme,
+            who.household_id,
+        )
+
+
+async def members(world: World, who: Applied) -> list[str]:
+    """The programmes whose member somebody is."""
+    async with world.owner() as owner:
+        found = await owner.fetch("SELECT programme FROM member WHERE citizen_id = $1::text::uuid", who.citizen_id)
+    return [row["programme"] for row in found]
+
+
+async def test_a_seat_by_appeal_counts_against_the_cap_of_its_household(world: World) -> None:
+    cap = world.machine.programmes["prakerja-2020"].eligibility.household_cap
+    await decide(world, who=BUDI)
+    family = [applied(f"keluarga-{number}", wave=2, household="kk-budi") for number in range(cap)]
+    await world.run_wave(family, wave=2, seats=400)
+    async with world.owner() as owner:
+        standing = await owner.fetchval(
+            "SELECT count(*) FROM member WHERE household_id = $1::text::uuid AND revoked_at IS NULL", BUDI.household_id
+        )
+    assert standing == cap
+    lost = [data for data in await told(world, "not-selected") if data["wave"] == 2]
+    assert [data["reason"] for data in lost] == ["household-cap"]
+
+
+async def test_whoever_was_selected_in_another_programme_since_gets_no_seat_by_appeal(world: World) -> None:
+    before = await world.propose(2, seats=400)
+    await decide(world)
+    await becomes_member(world, SITI)
+    assert await world.propose(2, seats=400) == before
+    await world.run_wave([], wave=2, seats=400)
+    assert await members(world, SITI) == [OTHER]
+    # Nor can an appeal of such a citizen be upheld.
+    await becomes_member(world, BUDI)
+    with pytest.raises(Refused, match="appellant-is-member"):
+        await decide(world, who=BUDI)
+
+
+async def test_a_seat_whose_appellant_became_a_member_meanwhile_goes_back_to_the_quota(world: World) -> None:
+    await decide(world)
+    rules = world.machine.programmes["prakerja-2020"].wave(2)
+    assert rules
+    seats = (await world.propose(2, seats=400))[JAKARTA]
+    await world.approve(2)
+    await world.tick(rules.opens)
+    people = [applied(f"baru-{number}", wave=2, province="31") for number in range(seats + 5)]
+    await world.tell(*people)
+    await world.tick(rules.closes)
+    await becomes_member(world, SITI)
+    await world.tell(closed(people, 2))
+    await world.tick()
+    async with world.database.connection() as tx:
+        quotas = await world.machine.store.quotas(tx, (await world.view(2))["wave_id"])
+        assert await store_appeals.seats_of(tx, (await world.view(2))["wave_id"]) == []
+        (mine,) = await store_appeals.of_citizen(tx, SITI.citizen_id, 10)
+    assert quotas[JAKARTA] == (seats + 1, 0)
+    assert mine["seat_wave"] is None
+    signed = json.loads((await world.view(2))["commitment"])
+    assert ["31", "public", seats + 1] in signed["quotas"]
+    await world.tick(rules.draws)
+    assert await members(world, SITI) == [OTHER]
+    assert not [data for data in await told(world, "selected-in-batch") if data.get("appeal_id")]
+
+
+async def test_who_wins_two_appeals_gets_one_seat(world: World) -> None:
+    again = applied("siti", wave=2, province="31", exclusions=("blacklist",))
+    await world.run_wave([again], wave=2, seats=400)
+    before = await world.propose(3, seats=400)
+    await decide(world)
+    await decide(world, who=again)
+    after = await world.propose(3, seats=400)
+    assert {stratum: before[stratum] - after[stratum] for stratum in before if before[stratum] != after[stratum]} == {
+        JAKARTA: 1
+    }
+    await world.run_wave([], wave=3, seats=400)
+    assert await members(world, SITI) == ["prakerja-2020"]

@@ -82,6 +82,19 @@ async def test_a_round_that_one_address_has_shown_is_out(party: Party) -> None:
         assert await session.latest(CHAIN) == party.second.newest()
 
 
+async def test_an_address_that_invents_a_round_is_not_believed(party: Party) -> None:
+    """Otherwise one address that claims a round of the year 3000 would stop every commitment."""
+    newest = party.first.newest()
+    for lie in ({"round": newest + 1_000_000}, {"round": 2**60}, {"round": -1}, LIE):
+        party.second.lie = lie
+        async with party.client().session() as session:
+            assert await session.latest(CHAIN) == newest
+    party.first.silent = True
+    async with party.client().session() as session:
+        with pytest.raises(BeaconUnavailable, match="latest"):
+            await session.latest(CHAIN)
+
+
 async def test_a_pinned_chain_is_not_asked_for(party: Party) -> None:
     party.urls = ["http://127.0.0.1:1"]
     async with party.client().session() as session:

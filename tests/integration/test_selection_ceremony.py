@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from libs.events.refusal import Refused
 from services.selection import bundle, ceremony, verify_draw
 from services.selection.domain.ceremony import LAST_WORD, Official, secret_commitment, signed_bytes
+from services.selection.draws import draw_one
 from tests.conftest import MakeDatabase
 from tests.integration.selection_world import (
     CLOSES,
@@ -110,7 +111,8 @@ async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(
     assert "the list of reveals was closed and signed" in said
     assert "Manpower did not reveal their secret" in said
     # The silent one can not be left out, nor somebody else's secret be put in afterwards.
-    for old, new in ((b'\\"Manpower\\",null', b'\\"Manpower\\",0'), (SECRETS["ani"].hex().encode(), b"11" * 32)):
+    silent, spoken = b'\\"Manpower\\",null', b'\\"Manpower\\",\\"' + b"22" * 32 + b'\\"'
+    for old, new in ((silent, spoken), (SECRETS["ani"].hex().encode(), b"11" * 32)):
         assert file.read_bytes().count(old) == 1
         file.write_bytes(b"".join(pages).replace(old, new))
         assert verify_draw.main([str(file), *key]) == 1
@@ -130,13 +132,24 @@ async def test_a_list_that_was_not_closed_in_time_stops_the_draw(world: World) -
                 "UPDATE wave SET reveals = '', reveals_signature = decode(repeat('00', 64), 'hex'),"
                 " reveals_closed_at = draw_due_at"
             )
-    # The next attempt rests on the beacon: its officials' secrets may be known by now.
-    await world.redraw()
-    await world.tick()
-    view = await world.view()
-    assert json.loads(view["commitment"])["randomness"]["source"] == "drand"
-    await world.tick(view["draw_due_at"])
-    assert await world.state() == "published"
+    # Drawing again would rest on the beacon alone, and that is not what was promised: the wave is voided in public.
+    with pytest.raises(Refused, match="ceremony-once"):
+        await world.redraw()
+    assert await world.void() == "voided"
+
+
+async def test_a_wave_with_a_ceremony_is_not_drawn_again_whenever_it_is_asked(world: World) -> None:
+    await until_committed(world, "ani", "budi")
+    with pytest.raises(Refused, match="ceremony-once"):
+        await world.redraw()
+    await reveal(world, "ani")
+    await world.tick(DEADLINE + timedelta(seconds=10))
+    world.clock.at = DRAWS
+    await draw_one(world.machine, world.database, DRAWS)
+    assert await world.state() == "drawn"
+    with pytest.raises(Refused, match="ceremony-once"):
+        await world.redraw()
+    assert await world.void() == "voided"
 
 
 async def test_one_official_alone_is_no_ceremony(world: World) -> None:

@@ -182,12 +182,16 @@ async def traced_one_by_one(world: World, gone: Sequence[dict[str, Any]]) -> Non
     """Each recycled seat of wave 2 has a number, says where it came from, and not who held it."""
     async with world.database.connection() as tx:
         wave_id = (await world.view(2))["wave_id"]
-        seats = [recycled_seat(row, PROGRAMME) for row in await world.machine.store.recycled_seats(tx, wave_id, 0, 4)]
-        more = [recycled_seat(row, PROGRAMME) for row in await world.machine.store.recycled_seats(tx, wave_id, 4, 4)]
+        seats = [recycled_seat(row) for row in await world.machine.store.recycled_seats(tx, wave_id, 0, 4)]
+        more = [recycled_seat(row) for row in await world.machine.store.recycled_seats(tx, wave_id, 4, 4)]
     assert [seat["number"] for seat in (*seats, *more)] == [1, 2, 3, 4, 5]
     assert {(seat["from_wave"], seat["reason"]) for seat in seats} == {(1, "no-purchase-in-time")}
-    freed = {ids.derive("seat", PROGRAMME, "1", won["application_id"]) for won in gone}
+    # A seat's id stays with it, and is not made of anything that the bundle shows.
+    freed = {row[0].hex for row in await rows(world, "SELECT seat_id FROM freed_seat")}
     assert {seat["seat_id"] for seat in (*seats, *more)} == freed
+    derived = {ids.derive("seat", PROGRAMME, "1", won["application_id"]) for won in gone}
+    assert len(freed) == 5
+    assert freed.isdisjoint(derived | {won["application_id"] for won in gone})
     assert not {"citizen_id", "application_id"} & set(seats[0])
 
 

@@ -14,6 +14,7 @@ from services.selection.domain.beacon import (
     Randomness,
     announced_round,
     check,
+    check_in_time,
     check_not_out,
 )
 from tests.support import jakarta
@@ -74,9 +75,9 @@ def test_the_announced_round_is_out_at_the_draws_time() -> None:
     assert SIMULATED.time_of(announced_round(SIMULATED, committed, draws)) == draws
 
 
-def test_a_late_commitment_names_a_round_a_minute_ahead() -> None:
+def test_a_late_commitment_names_a_round_ten_minutes_ahead() -> None:
     committed, draws = jakarta("2020-04-17 12:00:10"), jakarta("2020-04-17 10:00:00")
-    assert SIMULATED.time_of(announced_round(SIMULATED, committed, draws)) == jakarta("2020-04-17 12:01:30")
+    assert SIMULATED.time_of(announced_round(SIMULATED, committed, draws)) == jakarta("2020-04-17 12:10:30")
 
 
 def test_a_round_that_is_out_is_never_announced() -> None:
@@ -86,3 +87,10 @@ def test_a_round_that_is_out_is_never_announced() -> None:
         check_not_out(SIMULATED, 100, at, latest=99)
     with pytest.raises(BadRandomness, match="already out"):
         check_not_out(SIMULATED, 100, at - timedelta(seconds=1), latest=100)
+
+
+def test_a_commitment_is_public_a_minute_before_its_round_or_not_made() -> None:
+    at = SIMULATED.time_of(100)
+    check_in_time(SIMULATED, 100, at - timedelta(seconds=61))
+    with pytest.raises(BadRandomness, match="another one with a later round"):
+        check_in_time(SIMULATED, 100, at - timedelta(seconds=60))

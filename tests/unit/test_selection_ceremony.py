@@ -65,7 +65,7 @@ def test_the_beacon_decides_alone_with_fewer_than_two_officials() -> None:
     assert earliest_round(None, DRAWS) == DRAWS
 
 
-def test_the_last_word_is_a_minute_before_the_round_and_an_hour_after_the_commitment() -> None:
+def test_the_last_word_is_ten_minutes_before_the_round_and_an_hour_after_the_commitment() -> None:
     planned = plan(OFFICIALS, COMMITTED, DRAWS)
     assert planned
     assert planned.reveal_until == DRAWS - LAST_WORD

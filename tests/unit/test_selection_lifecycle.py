@@ -7,7 +7,7 @@ import pytest
 
 from libs.events.refusal import Refusal
 from services.selection.domain.lifecycle import MOVABLE, Change, approve, reschedule
-from services.selection.domain.wave import State, Step, Times, legal, redraw
+from services.selection.domain.wave import Draw, State, Step, Times, legal, redraw
 from tests.support import jakarta
 
 TIMES = Times(jakarta("2020-04-11 17:00:00"), jakarta("2020-04-16 16:00:00"), jakarta("2020-04-17 10:00:00"))
@@ -67,8 +67,9 @@ def test_a_checker_approves_what_they_have_read_and_is_somebody_else() -> None:
 
 
 def test_a_draw_is_set_aside_before_the_first_result_is_sent_or_never() -> None:
-    assert redraw(State.COMMITTED, results_sent=False) is State.CLOSED
-    assert redraw(State.DRAWN, results_sent=False) is State.CLOSED
-    assert refused(redraw(State.DRAWN, results_sent=True)).code == "results-sent"
+    out = NOW + timedelta(hours=1)
+    assert redraw(State.COMMITTED, Draw(out), NOW) is State.CLOSED
+    assert redraw(State.DRAWN, Draw(NOW), out) is State.CLOSED
+    assert refused(redraw(State.DRAWN, Draw(NOW, results_sent=True), out)).code == "results-sent"
     for state in set(State) - {State.COMMITTED, State.DRAWN}:
-        assert refused(redraw(state, results_sent=False)).code == "illegal-step"
+        assert refused(redraw(state, Draw(), NOW)).code == "illegal-step"

@@ -2,6 +2,8 @@
 
 import pytest
 
+from libs.events.refusal import Refusal
+from services.selection.domain.decree import decree
 from services.selection.domain.quotas import Province, Stratum, add, parse_provinces, split
 from services.selection.main import PROVINCES
 
@@ -53,3 +55,36 @@ def test_recycled_seats_are_added_where_they_came_from() -> None:
 def test_a_population_without_two_decimals_is_refused() -> None:
     with pytest.raises(ValueError, match="province 11"):
         parse_provinces("code,name,population_millions_2020\n11,Aceh,5.2\n")
+
+
+def test_a_decreed_table_says_how_many_seats_each_stratum_has() -> None:
+    quotas = decree(" 31,public,5\r\n\r\n11 , priority , 2\r\n", 7, PLACES)
+    assert not isinstance(quotas, Refusal)
+    assert {stratum: seats for stratum, seats in quotas.items() if seats} == {
+        Stratum("11", "priority"): 2,
+        Stratum("31", "public"): 5,
+    }
+    assert list(quotas) == sorted(split(7, PLACES, 80))
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "said"),
+    [
+        ("31,public,5\n99,public,2", "quota-unknown-province", "line 2"),
+        ("31,public,5\n1,public,2", "quota-unknown-province", "line 2"),
+        ("31,rich,7", "quota-unknown-tier", "line 1"),
+        ("31,public,5\n\n31,public,2", "quota-stratum-twice", "line 3"),
+        ("31,public,8\n11,public,-1", "quota-negative", "line 2"),
+        ("31,public", "quota-line-unreadable", "line 1"),
+        ("31,public,7,", "quota-line-unreadable", "line 1"),
+        ("31,public,5.0", "quota-line-unreadable", "line 1"),
+        ("31,public,\u0665", "quota-line-unreadable", "line 1"),
+        ("31,public,5\n11,public,3", "quotas-differ-from-seats", "add up to 8, but the wave has 7"),
+        ("\n", "quotas-differ-from-seats", "add up to 0, but the wave has 7"),
+    ],
+)
+def test_a_table_that_can_not_be_right_is_refused_with_its_line_and_reason(table: str, code: str, said: str) -> None:
+    refusal = decree(table, 7, PLACES)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.status, refusal.field) == (code, 422, "quotas")
+    assert said in refusal.en

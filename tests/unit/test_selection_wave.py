@@ -6,7 +6,23 @@ import pytest
 
 from libs.events.programme import load_programmes
 from libs.events.refusal import Refusal
-from services.selection.domain.wave import MARKED, TRANSITIONS, State, Step, approve, legal, mark, move, propose, void
+from services.selection.domain.wave import (
+    BEACON_DAYS,
+    BEACON_FAILS,
+    IMPOSSIBLE,
+    MARKED,
+    TRANSITIONS,
+    Draw,
+    State,
+    Step,
+    approve,
+    legal,
+    mark,
+    move,
+    propose,
+    redraw,
+    void,
+)
 from services.selection.views import DUE, WAITING
 from tests.support import jakarta
 
@@ -46,9 +62,39 @@ def test_a_wave_that_is_published_or_voided_stays_so() -> None:
 
 
 def test_a_draw_is_voided_before_the_first_result_is_sent_or_never() -> None:
-    assert void(State.DRAWN, results_sent=False) is State.VOIDED
-    assert refused(void(State.DRAWN, results_sent=True)).code == "results-sent"
-    assert refused(void(State.PUBLISHED, results_sent=True)).code == "illegal-step"
+    now = jakarta("2020-04-17 12:00:00")
+    assert void(State.DRAWN, Draw(now), now) is State.VOIDED
+    assert refused(void(State.DRAWN, Draw(now, results_sent=True), now)).code == "results-sent"
+    assert refused(void(State.PUBLISHED, Draw(now, results_sent=True), now)).code == "illegal-step"
+
+
+def test_once_the_randomness_is_out_the_draw_comes_first() -> None:
+    out = jakarta("2020-04-17 10:00:00")
+    before, days = out - timedelta(seconds=1), out + BEACON_DAYS
+    almost = days - timedelta(seconds=1)
+    for give_up, after in ((void, State.VOIDED), (redraw, State.CLOSED)):
+        assert give_up(State.COMMITTED, Draw(out), before) is after
+        for waiting in (None, "another-draw", "beacon-silent", "beacon-wrong"):
+            assert refused(give_up(State.COMMITTED, Draw(out, waiting), out)).code == "draw-first"
+        assert refused(give_up(State.COMMITTED, Draw(out), days)).code == "draw-first"
+        # A draw that can not run any more keeps nobody waiting; a beacon is given some days.
+        for waiting in IMPOSSIBLE:
+            assert give_up(State.COMMITTED, Draw(out, waiting), out) is after
+        for waiting in BEACON_FAILS:
+            assert refused(give_up(State.COMMITTED, Draw(out, waiting), almost)).code == "draw-first"
+            assert give_up(State.COMMITTED, Draw(out, waiting), days) is after
+        assert give_up(State.DRAWN, Draw(out), days) is after
+    assert set(WAITING) >= IMPOSSIBLE | BEACON_FAILS
+
+
+def test_a_draw_with_a_ceremony_is_voided_and_never_drawn_again() -> None:
+    out = jakarta("2020-04-17 10:00:00")
+    for waiting, now in ((None, out - timedelta(seconds=1)), (None, out), ("reveals-too-late", out)):
+        assert refused(redraw(State.COMMITTED, Draw(out, waiting, ceremony=True), now)).code == "ceremony-once"
+    assert void(State.COMMITTED, Draw(out, "reveals-too-late", ceremony=True), out) is State.VOIDED
+    assert refused(redraw(State.DRAWN, Draw(out, ceremony=True), out)).code == "ceremony-once"
+    assert void(State.DRAWN, Draw(out, ceremony=True), out) is State.VOIDED
+    assert refused(redraw(State.DRAWN, Draw(out, ceremony=True, results_sent=True), out)).code == "results-sent"
 
 
 def test_what_the_maker_leaves_open_comes_from_the_programme_file() -> None:

@@ -83,8 +83,8 @@ FINDING_CHANGED: Final = Refusal(
 ALREADY_MEMBER: Final = Refusal(
     "appellant-is-member",
     409,
-    "Warga ini tercatat sebagai peserta program ini, jadi tidak dapat diberi kursi lagi. Temuannya harus lain.",
-    "This citizen is a member of the programme, so no further seat can be given. Find otherwise.",
+    "Warga ini sudah pernah terpilih, jadi tidak dapat diberi kursi lagi. Temuannya harus lain.",
+    "This citizen was selected before, so no further seat can be given. Find otherwise.",
     "finding",
 )
 
@@ -102,6 +102,8 @@ class Result:
     tier: str
     reason: str | None  # why there is no seat; None for a seat
     published_at: datetime
+    lodged_at: datetime | None = None  # an appeal against it, which stays as it is
+    ground: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Appeal:
     state: AppealState
     finding: str | None = None
     maker_person: str | None = None
-    is_member: bool = False  # of the programme, revoked or not
+    is_member: bool = False  # of the programme, or of any where it is once per lifetime; revoked or not
 
 
 def move(state: AppealState | None, step: AppealStep) -> AppealState | Refusal:
@@ -132,12 +134,15 @@ def move(state: AppealState | None, step: AppealStep) -> AppealState | Refusal:
 
 
 def lodge(result: Result | None, ground: str, days: int, now: datetime) -> AppealLodged | Refusal:
-    """Contest an exclusion until the end, in Jakarta, of the `days`-th day after publication; one appeal per result."""
+    """Contest an exclusion until the end, in Jakarta, of the `days`-th day after publication; one appeal per result.
+
+    Whoever repeats a lodged appeal, at whatever time, is told of that one.
+    """
     if result is None:
         return NO_SUCH_RESULT
     if result.reason not in CONTESTABLE:
         return NOT_AN_EXCLUSION
-    if now > end_of_day(result.published_at, days):
+    if result.lodged_at is None and now > end_of_day(result.published_at, days):
         return Refusal(
             "appeal-too-late",
             409,
@@ -146,7 +151,7 @@ def lodge(result: Result | None, ground: str, days: int, now: datetime) -> Appea
             f"An appeal can be lodged until {days} days after the result. You may join the next wave.",
         )
     return AppealLodged(
-        at=now,
+        at=result.lodged_at or now,
         appeal_id=ids.derive("appeal", result.application_id),
         citizen_id=result.citizen_id,
         application_id=result.application_id,
@@ -154,7 +159,7 @@ def lodge(result: Result | None, ground: str, days: int, now: datetime) -> Appea
         programme=result.programme,
         wave=result.wave,
         reason=result.reason,
-        ground=ground,
+        ground=result.ground or ground,
     )
 
 

@@ -24,8 +24,11 @@ DOMAIN: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
 SIGNATURE_BYTES: Final = 48
 PUBLIC_KEY_BYTES: Final = 96
 
-LEAD: Final = timedelta(seconds=60)
-"""How far the announced round lies at least behind the commitment, so that the commitment is out well before it."""
+LEAD: Final = timedelta(seconds=600)
+"""How far the announced round lies at least behind the commitment and behind the last word of a ceremony. To write a
+pool of ten million down takes minutes, and what was promised must be out well before the randomness is."""
+PUBLIC_BEFORE: Final = timedelta(seconds=60)
+"""How long before its round a commitment must be ready to be made public at the latest; else another one is made."""
 
 
 class BadRandomness(Exception):
@@ -86,6 +89,15 @@ def announced_round(chain: Chain, committed_at: datetime, draws_at: datetime) ->
     return chain.first_round_from(max(draws_at, committed_at + LEAD))
 
 
+def check_in_time(chain: Chain, number: int, now: datetime) -> None:
+    """Raise BadRandomness when a commitment would become public too close to its round, or after it."""
+    if now + PUBLIC_BEFORE >= chain.time_of(number):
+        raise BadRandomness(
+            f"the commitment took until {now.isoformat()}, and its round {number} is out at "
+            f"{chain.time_of(number).isoformat()}: nothing was written, another one with a later round will be made"
+        )
+
+
 def check_not_out(chain: Chain, number: int, committed_at: datetime, latest: int) -> None:
     """Raise BadRandomness when a round is already known: by its time, or because the beacon has shown it."""
     if chain.time_of(number) <= committed_at or latest >= number:
@@ -101,6 +113,8 @@ def check(chain: Chain, number: int, told: Randomness) -> bytes:
         raise BadRandomness(f"the chain uses the scheme {chain.scheme}; this service verifies {SCHEME} only")
     if told.number != number:
         raise BadRandomness(f"round {number} was asked for, round {told.number} answered")
+    if not 1 <= number < 2**64:
+        raise BadRandomness(f"there is no round {number}")
     try:
         signature, randomness = bytes.fromhex(told.signature), bytes.fromhex(told.randomness)
         public_key = bytes.fromhex(chain.public_key)

@@ -1,8 +1,8 @@
 """Officials add secrets of their own to the randomness of a wave, and none of them can choose. See docs/draw.md, 6.
 
 Each commits to 32 random bytes before the intake closes, and reveals them after the pool is frozen. A round of the
-beacon that is out a minute after the last word enters every seed: whoever keeps silent changes it, but towards nothing
-that could be known.
+beacon that is out ten minutes after the last word enters every seed: whoever keeps silent changes it, but towards
+nothing that could be known.
 """
 
 import json
@@ -13,13 +13,14 @@ from hashlib import sha256
 from typing import Any, Final
 
 from libs.events.refusal import Refusal
+from services.selection.domain.beacon import LEAD
 from services.selection.domain.wave import State
 
 OFFICIALS_MIN: Final = 2
 SECRET_BYTES: Final = 32
 REVEAL_LEAST: Final = timedelta(hours=1)
 """How long officials have to reveal at the least, however late a pool was frozen. Chosen: no source names a time."""
-LAST_WORD: Final = timedelta(seconds=60)
+LAST_WORD: Final = LEAD
 """The least time between the last word and the round."""
 
 SECRET_TAG: Final = b"gelombang draw/1 secret\x00"
@@ -89,7 +90,7 @@ def open_for_hand_in(state: State, closes_at: datetime, now: datetime) -> Refusa
 def plan(officials: Sequence[Official], committed_at: datetime, draws_at: datetime) -> Ceremony | None:
     """The ceremony of a wave, None with fewer than two officials: then the beacon alone decides.
 
-    Reveals end a minute before the announced draw, or an hour after the commitment if that is later.
+    Reveals end ten minutes before the announced draw, or an hour after the commitment if that is later.
     """
     if len(officials) < OFFICIALS_MIN:
         return None
@@ -98,7 +99,7 @@ def plan(officials: Sequence[Official], committed_at: datetime, draws_at: dateti
 
 
 def earliest_round(ceremony: Ceremony | None, draws_at: datetime) -> datetime:
-    """The moment from which a round may be named: the draw's time, and with a ceremony a minute after the last word."""
+    """The moment from which a round may be named: the draw's time, with a ceremony ten minutes after the last word."""
     return max(draws_at, ceremony.reveal_until + LAST_WORD) if ceremony else draws_at
 
 

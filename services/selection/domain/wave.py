@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
@@ -77,6 +77,27 @@ RESULTS_SENT: Final = Refusal(
     "Results are already on their way to citizens; this wave can not be voided or drawn again any more. Whoever "
     "disagrees can appeal.",
 )
+DRAW_FIRST: Final = Refusal(
+    "draw-first",
+    409,
+    "Angka acak undian ini sudah terbit, jadi hasilnya sudah dapat dihitung. Undian harus dijalankan lebih dulu; "
+    "setelah itu dapat dikesampingkan atau dibatalkan, dengan hasilnya terbuka untuk umum.",
+    "The randomness of this draw is out, so its result can be computed. The draw has to run first; after that it can "
+    "be set aside or voided, with its result in public.",
+)
+CEREMONY_ONCE: Final = Refusal(
+    "ceremony-once",
+    409,
+    "Undian dengan rahasia para pejabat tidak dapat diulang: rahasianya mungkin sudah diketahui. Gelombang ini hanya "
+    "dapat dibatalkan.",
+    "A draw with secrets of officials can not be run again: the secrets may be known. This wave can only be voided.",
+)
+IMPOSSIBLE: Final = frozenset({"reveals-too-late", "pool-changed"})
+"""What a committed wave may wait for that never comes: its draw can not run any more."""
+BEACON_FAILS: Final = frozenset({"beacon-silent", "beacon-wrong"})
+BEACON_DAYS: Final = timedelta(days=3)
+"""How long a round that is out must be missing until a wave may be given up without its draw. Chosen: no source names a
+time. A beacon that fails for a moment must not give anybody who knows its round from elsewhere a choice."""
 READ_ANEW: Final = Refusal(
     "read-anew",
     409,
@@ -99,6 +120,17 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """How far the draw of a wave has come, for whoever wants to give it up. Before the commitment nothing is set."""
+
+    due_at: datetime | None = None
+    """When the announced round is out."""
+    waiting: str | None = None
+    ceremony: bool = False
+    results_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A wave as a maker proposes it; `seats` do not contain the recycled ones."""
 
@@ -114,6 +146,12 @@ def legal(state: State | None) -> tuple[Step, ...]:
     return tuple(step for step in Step if (state, step) in TRANSITIONS)
 
 
+def possible(state: State, draw: Draw, now: datetime) -> tuple[Step, ...]:
+    """Of the legal steps those that officers would not be refused at this moment."""
+    decided = {Step.VOID: void(state, draw, now), Step.REDRAW: redraw(state, draw, now)}
+    return tuple(step for step in legal(state) if not isinstance(decided.get(step), Refusal))
+
+
 def move(state: State | None, step: Step) -> State | Refusal:
     """The state after a step, or a refusal that names the legal steps."""
     if after := TRANSITIONS.get((state, step)):
@@ -127,14 +165,29 @@ def move(state: State | None, step: Step) -> State | Refusal:
     )
 
 
-def void(state: State, results_sent: bool) -> State | Refusal:
+def void(state: State, draw: Draw, now: datetime) -> State | Refusal:
     """Give a wave up. A citizen who has been told that they won keeps what they were told: no void after that."""
-    return RESULTS_SENT if state is State.DRAWN and results_sent else move(state, Step.VOID)
+    return _too_late(state, draw, now) or move(state, Step.VOID)
 
 
-def redraw(state: State, results_sent: bool) -> State | Refusal:
-    """Set a commitment or a draw aside, to draw the same applications anew; like `void`, not after results."""
-    return RESULTS_SENT if state is State.DRAWN and results_sent else move(state, Step.REDRAW)
+def redraw(state: State, draw: Draw, now: datetime) -> State | Refusal:
+    """Set a commitment or a draw aside, to draw the same applications anew; like `void`, not after results.
+
+    Not with a ceremony: its secrets may be known, and the beacon alone is not what was promised.
+    """
+    after = move(state, Step.REDRAW)
+    if isinstance(after, State) and draw.ceremony and not draw.results_sent:
+        return CEREMONY_ONCE
+    return _too_late(state, draw, now) or after
+
+
+def _too_late(state: State, draw: Draw, now: datetime) -> Refusal | None:
+    """Nobody decides about a draw whose result can be computed but is not public, nor about one that was told."""
+    if state is State.DRAWN and draw.results_sent:
+        return RESULTS_SENT
+    if state is not State.COMMITTED or draw.due_at is None or now < draw.due_at or draw.waiting in IMPOSSIBLE:
+        return None
+    return None if draw.waiting in BEACON_FAILS and now >= draw.due_at + BEACON_DAYS else DRAW_FIRST
 
 
 def propose(

@@ -119,6 +119,7 @@ CREATE INDEX member_wave ON member (wave_id);
 CREATE TABLE freed_seat (
     citizen_id      uuid        NOT NULL,
     programme       text        NOT NULL,
+    seat_id         uuid        NOT NULL UNIQUE DEFAULT gen_random_uuid(),  -- public: derived from nothing
     from_wave_id    integer     NOT NULL REFERENCES wave,
     province        text        NOT NULL,
     tier            text        NOT NULL,

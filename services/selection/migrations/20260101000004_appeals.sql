@@ -8,6 +8,7 @@ CREATE TABLE appeal (
     application_id      uuid        NOT NULL UNIQUE,   -- one appeal per result
     wave_id             integer     NOT NULL REFERENCES wave,
     citizen_id          uuid        NOT NULL,
+    household_id        uuid        NOT NULL,          -- a seat by appeal counts against its cap
     contested           uuid        NOT NULL,          -- the event that told the citizen of the exclusion
     reason              text        NOT NULL CHECK (reason IN ('blacklist', 'other-aid', 'already-member', 'household-cap')),
     ground              text        NOT NULL,
@@ -32,7 +33,7 @@ CREATE TABLE appeal (
 CREATE INDEX appeal_of_citizen ON appeal (citizen_id);
 CREATE INDEX appeal_open ON appeal (lodged_at) WHERE state IN ('lodged', 'examined');
 CREATE INDEX appeal_unseated ON appeal (decided_at) WHERE state = 'upheld' AND used_by_wave_id IS NULL;
-CREATE INDEX appeal_seated ON appeal (used_by_wave_id) WHERE used_by_wave_id IS NOT NULL;
+CREATE INDEX appeal_seated ON appeal (used_by_wave_id, household_id) WHERE used_by_wave_id IS NOT NULL;
 
 -- Seats that appeals take are no longer among the quota's, so recycled ones may be more than what is left to draw.
 ALTER TABLE quota ADD appealed integer NOT NULL DEFAULT 0 CHECK (appealed >= 0);
@@ -42,6 +43,7 @@ ALTER TABLE quota ADD CONSTRAINT quota_recycled CHECK (recycled BETWEEN 0 AND se
 DO $$
 DECLARE app text := replace(current_user, '_owner', '_app');
 BEGIN
+    EXECUTE format('GRANT UPDATE (seats, appealed) ON quota TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON appeal TO %I', app);
     EXECUTE format('GRANT UPDATE (state, finding, maker_person, examined_at, checker_person, decided_at, used_by_wave_id,'
                    ' seat_application_id) ON appeal TO %I', app);

@@ -5,7 +5,7 @@ SET lock_timeout = '5s';
 CREATE TABLE official (
     wave_id           integer     NOT NULL REFERENCES wave,
     person            text        NOT NULL,
-    office            text        NOT NULL CHECK (office ~ '^[ -~]{1,80}$'),
+    office            text        NOT NULL CHECK (office ~ '^[ -~]{1,80}$' AND office !~ '["\\]|^ | $'),
     secret_commitment bytea       NOT NULL CHECK (octet_length(secret_commitment) = 32),
     handed_in_at      timestamptz NOT NULL,
     secret            bytea       CHECK (octet_length(secret) = 32),
