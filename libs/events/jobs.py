@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from libs.events import faults, metrics
 from libs.events.clock import Clock
@@ -143,13 +143,3 @@ class Jobs:
         faults.point("job.done")
         async with self.database.transaction() as tx:
             await QUERIES.job_done(tx, name=job.name, due_at=now + job.rhythm)
-
-
-def housekeeping(keep_rows: int, partition_rows: int) -> Every:
-    """Gives the outbox room ahead, and drops the partitions that are sent and out of every replay's reach."""
-
-    async def rotate(*, tx: Transaction, now: datetime) -> int:
-        row: Any = await QUERIES.outbox_rotate(tx, size=partition_rows, keep=keep_rows)
-        return int(row["created"] + row["dropped"])
-
-    return Every(name="outbox-housekeeping", run=rotate, hours=1)

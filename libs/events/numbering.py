@@ -60,6 +60,8 @@ class Tail:
 
     number: int
     event_id: str
+    next_id: str = ""
+    """The id of the first record with the number behind the stored one: readers apply that. Empty: there is none."""
 
 
 Births: TypeAlias = dict[Lane, tuple[int, int]]
@@ -87,6 +89,8 @@ class Proof:
     number_at: int = -1
     """The offset at which the next record must be, and be the next number; -1 when it may be any."""
     apart: list[tuple[int, int, str]] = field(default_factory=list)
+    stored: int = 0
+    next_id: str = ""
 
     def add(self, offset: int, number: int | None, event_id: str) -> bool:
         """The next record, in offset order. False when this is not the log that acknowledged the last number."""
@@ -96,6 +100,8 @@ class Proof:
             self.number_at = -1
         if number is None:
             return True
+        if number == self.stored + 1 and not self.next_id:
+            self.next_id = event_id
         if self.number is None or number == self.number + 1:
             self.number, self.event_id = number, event_id
             while run := next((run for run in self.apart if run[0] <= self.number + 1 <= run[1]), None):
@@ -109,7 +115,7 @@ class Proof:
     def tail(self, stored: int) -> Tail | None:
         """Where the lane stops being complete; None where it never began. `stored` is believed of an empty lane."""
         number = stored if self.number is None else self.number
-        return Tail(number, self.event_id) if number else None
+        return Tail(number, self.event_id, self.next_id) if number else None
 
 
 def prove(number: int, number_at: int, begin: int, end: int) -> tuple[Proof, int]:
@@ -119,8 +125,8 @@ def prove(number: int, number_at: int, begin: int, end: int) -> tuple[Proof, int
     everything is read; numbers before a beginning that retention has moved were there.
     """
     if begin <= number_at < end:
-        return Proof(number - 1, number_at=number_at), number_at
-    return Proof(None if begin else 0), begin
+        return Proof(number - 1, number_at=number_at, stored=number), number_at
+    return Proof(None if begin else 0, stored=number), begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +146,21 @@ class Behind:
     missing: int
 
 
-def judge(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
-    """Hold the tail of a lane against the stored number, and the id of the unsent row that would get its number.
+def judge(
+    lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None, next_unsent_id: str | None = None
+) -> Ahead | Behind | None:
+    """Hold the tail of a lane against the stored number, and the ids of the unsent rows that would get its number and
+    the one behind the stored.
 
     After a crash the topic may be ahead of the stored number by rows that were sent but not recorded: those rows are
-    still in the outbox and the tail's event id proves it. Anything else ahead was never in this database.
+    still in the outbox and the ids of the first and the last prove it. The last alone does not: a relay of an older
+    epoch may have sent first. Anything else ahead was never in this database.
     """
     last = tail.number if tail else 0
     if last < stored:
         return Behind(lane, stored - last)
-    if tail is None or last == stored or tail.event_id == unsent_id:
+    if tail is None or last == stored:
+        return None
+    if tail.event_id == unsent_id and tail.next_id in ("", next_unsent_id):
         return None
     return Ahead(lane, stored + 1, last)

@@ -1,19 +1,24 @@
 """What a service has to say, written in the transaction that makes it true. The relay carries it to Kafka."""
 
-from collections.abc import AsyncIterable, Sequence
+import asyncio
+from collections.abc import AsyncIterable, Callable, Sequence
 
 from opentelemetry import trace
 
-from libs.events import codec, faults
+from libs.events import codec, faults, metrics
 from libs.events.contracts import Event
-from libs.events.database import QUERIES, Spoken, Transaction
+from libs.events.database import QUERIES, Database, Spoken, Transaction
+from libs.events.logs import get_logger
 from libs.events.topics import TOPIC_OF
 
 BYTES_MAX = codec.VALUE_BYTES_MAX - len(codec.numbered(b"", 10**codec.NUMBER_DIGITS_MAX - 1, codec.EPOCH_MAX))
 """What every reader takes, with room for the number that the relay adds. A larger event would hold up its lane."""
-ROOM_ROWS = 5_000_000
 KEEP_ALL_ROWS = 2**62
+ROOM_SECONDS = 2.0
+"""How often every process of a service looks whether there is room ahead. In machine time: events are written in it."""
 COPY_FROM = 64  # rows; below this one INSERT is cheaper than the round trips of COPY
+
+log = get_logger()
 
 
 class EventTooLarge(Exception):
@@ -60,12 +65,20 @@ async def add_copied(tx: Transaction, copied: AsyncIterable[bytes]) -> int:
     return count
 
 
-async def make_room(tx: Transaction) -> None:
-    """Room for some million rows ahead, for whoever writes more in a minute than the hourly housekeeping expects.
+async def keep_room(database: Database, partition_rows: int, keep_rows: Callable[[], int]) -> None:
+    """Keep room for `partition_rows` rows ahead, and drop what is sent and behind the newest `keep_rows`, for ever.
 
-    In a transaction of its own: a new partition is locked against all other writers. Drops nothing.
+    Every process of a service does, whatever its roles: without room no write of the service succeeds, and then neither
+    the relay nor programme time may be what it waits for.
     """
-    await QUERIES.outbox_rotate(tx, size=ROOM_ROWS, keep=KEEP_ALL_ROWS)
+    while True:
+        try:
+            async with database.connection() as connection:
+                await QUERIES.outbox_rotate(connection, size=partition_rows, keep=keep_rows())
+        except Exception as error:
+            metrics.job_failures.labels("outbox-room").inc()
+            log.warning("the outbox could not be given room; trying again", in_seconds=ROOM_SECONDS, exc_info=error)
+        await asyncio.sleep(ROOM_SECONDS)
 
 
 def current_traceparent() -> str | None:

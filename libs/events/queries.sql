@@ -62,13 +62,19 @@ OFFSET :count - 1
  LIMIT 1;
 
 -- name: outbox_rotate^
--- Make room ahead and drop partitions older than the newest `keep` rows. Runs with the rights of the owner role and
--- never touches a partition with unsent rows.
+-- Make room for `size` rows ahead and drop partitions older than the newest `keep` rows. Runs with the rights of the owner
+-- role, makes no writer wait for the new partition, and never touches one with unsent rows.
 SELECT created, dropped FROM outbox_rotate(:size, :keep);
 
 -- name: relay_state^
--- `next_xid` is the server's own counter: a cursor that is not below it comes from another server.
-SELECT owner, beat, epoch, xid, position, pg_snapshot_xmax(pg_current_snapshot()) AS next_xid FROM relay;
+SELECT owner, beat, epoch, xid, position FROM relay;
+
+-- name: relay_from_elsewhere$
+-- Whether cursor or outbox bear a stamp that this server's counter has not reached: another server has written it. The
+-- greatest stamp is the end of each partition's index; to ask whether there is one that is too great would read them all.
+SELECT greatest(relay.xid, (SELECT outbox.xid FROM outbox ORDER BY outbox.xid DESC, outbox.position DESC LIMIT 1))
+       >= pg_snapshot_xmax(pg_current_snapshot())
+  FROM relay;
 
 -- name: relay_take^
 -- Become the owner if there is none, if its connection is gone, or if it has not moved since we last looked (`beat`).
@@ -110,21 +116,34 @@ UPDATE relay SET beat = beat + 1 WHERE owner = :owner::uuid;
 -- A clean end: the next relay need not wait.
 UPDATE relay SET owner = NULL WHERE owner = :owner::uuid;
 
+-- name: relay_allow_a_long_look#
+-- To count back in a lane, and what is sent again, reads tens of millions of rows when a whole log was lost.
+SET LOCAL statement_timeout = '10min';
+
 -- name: relay_rewind!
 -- Go back to an earlier cursor: every lane's number falls by the rows that will be sent again, so each gets its old one.
--- Where it stood, if it still stands anywhere, nobody remembers. Only the owner may, for the numbers as for the cursor.
-WITH back AS (
+-- Where it stood, if it still stands anywhere, nobody remembers. Only the owner may, for the numbers as for the cursor:
+-- the numbers move by the row that was moved, so whoever loses the relay while it waits for that row moves none.
+WITH moved AS (
+    UPDATE relay SET xid = :xid::xid8, position = :position::bigint
+      FROM (SELECT one, xid, position FROM relay WHERE owner = :owner::uuid FOR UPDATE) AS before
+     WHERE relay.one = before.one
+    RETURNING before.xid, before.position
+), back AS (
     SELECT topic, lane, count(*) AS rows
-      FROM outbox, relay
-     WHERE relay.owner = :owner::uuid
-       AND (outbox.xid, outbox.position) > (:xid::xid8, :position::bigint)
-       AND (outbox.xid, outbox.position) <= (relay.xid, relay.position)
+      FROM outbox, moved
+     WHERE (outbox.xid, outbox.position) > (:xid::xid8, :position::bigint)
+       AND (outbox.xid, outbox.position) <= (moved.xid, moved.position)
      GROUP BY topic, lane
-), numbers AS (
-    UPDATE relay_number SET number = relay_number.number - back.rows, number_at = -1
-      FROM back WHERE back.topic = relay_number.topic AND back.lane = relay_number.lane
 )
-UPDATE relay SET xid = :xid::xid8, position = :position::bigint WHERE owner = :owner::uuid;
+UPDATE relay_number SET number = relay_number.number - back.rows, number_at = -1
+  FROM back WHERE back.topic = relay_number.topic AND back.lane = relay_number.lane;
+
+-- name: relay_forget_place!
+-- What a lane has lost can not be sent again: it goes on in the log it has now, whose offsets are other ones.
+UPDATE relay_number SET number_at = -1, born = NULL
+  FROM relay
+ WHERE relay.owner = :owner::uuid AND relay_number.topic = :topic AND relay_number.lane = :lane;
 
 -- name: relay_seize!
 -- An operator takes the cursor from whoever has it: that relay can not store any more. It waits for this transaction, then

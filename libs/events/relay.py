@@ -22,7 +22,7 @@ from libs.events.ahead import reading
 from libs.events.database import QUERIES, Database
 from libs.events.logs import get_logger
 from libs.events.numbering import Cursor, Lane, Numbers, Outgoing, Unsent, assign, cursor_behind, in_order, same_log
-from libs.events.restore import births, check_restore
+from libs.events.restore import births, check_restore, loaded
 
 BATCH_ROWS = 4_000
 """At most 16 MB: among larger events, `outbox_after_large` ends a batch earlier. Batches of 10,000 and 20,000 cost the
@@ -43,6 +43,11 @@ class Fenced(Exception):
 
 class TopicTooShort(Exception):
     """Kafka no longer has an offset at which it acknowledged a record: the log was lost, and must be sent again."""
+
+
+class TopicMoved(Exception):
+    """Somebody has written since this relay compared. If it was a relay of an older epoch, its event bears the number
+    that was just given to another: nothing may be stored before the comparison was made again."""
 
 
 @dataclass(slots=True)
@@ -74,6 +79,8 @@ class Relay:
         self.epoch, self.cursor, self.numbers = 1, (0, 0), Numbers()
         self.offsets: dict[Lane, int] = {}
         self.born: dict[Lane, int] = {}
+        self.ends: dict[Lane, int] = {}
+        """Where the lanes ended when they were compared, for those that got nothing from this relay yet."""
         self.stopping = asyncio.Event()
 
     async def run(self, reader: Any) -> None:
@@ -88,14 +95,10 @@ class Relay:
             metrics.relay_owner.set(1)
             try:
                 async with self._beating():
-                    self.born = await check_restore(connection, self.owner, self.service, reader)
+                    self.born, self.ends = await check_restore(connection, self.owner, self.service, reader)
                 await QUERIES.relay_looked(connection, owner=self.owner)
-                state = await QUERIES.relay_state(connection)
-                self.epoch, self.cursor = (
-                    state["epoch"],
-                    (state["xid"], state["position"]),
-                )
-                rows = await QUERIES.relay_numbers(connection)
+                state, rows = await loaded(connection)
+                self.epoch, self.cursor = state["epoch"], (state["xid"], state["position"])
                 self.numbers = {(row["topic"], row["lane"]): row["number"] for row in rows}
                 self.offsets = {(row["topic"], row["lane"]): row["number_at"] for row in rows}
                 self.working()
@@ -153,6 +156,9 @@ class Relay:
                     await self.finish(connection, under_way)
                     beaten = time.monotonic()
                 under_way = sent
+                if time.monotonic() - looked > LOOK_SECONDS and not self.stopping.is_set():
+                    await self._look(reader)
+                    looked = time.monotonic()
                 if lanes:
                     idle = IDLE_SECONDS_MIN
                 elif not self.stopping.is_set():
@@ -160,9 +166,6 @@ class Relay:
                         beaten = time.monotonic()
                         if await QUERIES.relay_beat(connection, owner=self.owner) == "UPDATE 0":
                             raise Fenced
-                    if time.monotonic() - looked > LOOK_SECONDS:
-                        await self._look(reader)
-                        looked = time.monotonic()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self.database.committed.wait(), idle)
                     idle = min(idle * 1.5, IDLE_SECONDS_MAX)
@@ -236,6 +239,8 @@ class Relay:
         for (lane, records, _), result in zip(batch.acknowledgements, results, strict=True):
             if result.offset <= self.offsets.get(lane, -1):
                 raise TopicTooShort(f"{lane[0]}/{lane[1]}")
+            if result.offset != self.ends.pop(lane, result.offset):
+                raise TopicMoved(f"{lane[0]}/{lane[1]}")
             self.offsets[lane] = result.offset + records - 1
         faults.point("relay.acknowledged")
         lanes = sorted(batch.numbers)

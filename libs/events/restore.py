@@ -32,12 +32,14 @@ class MustNotSend(Exception):
 
 
 class CursorAhead(MustNotSend):
-    """The relay's cursor lies in the future of this server's transaction counter: new events would hide behind it."""
+    """Cursor or outbox lie in the future of this server's transaction counter: new events would hide behind the one,
+    and overtake the other."""
 
     def __init__(self) -> None:
         super().__init__(
-            "the relay's cursor was written by another PostgreSQL server, whose transaction counter is ahead of this "
-            "one's; new events would never be sent. Nothing was sent. See docs/runbooks/restore.md"
+            "the relay's cursor or its outbox was written by another PostgreSQL server, whose transaction counter is "
+            "ahead of this one's; events would be sent out of order or never. Nothing was sent. "
+            "See docs/runbooks/restore.md"
         )
 
 
@@ -53,28 +55,38 @@ class OlderThanTopics(MustNotSend):
         self.lanes = lanes
 
 
-async def check_restore(connection: Transaction, owner: str, service: str, reader: AIOKafkaConsumer) -> dict[Lane, int]:
+async def loaded(connection: Transaction) -> tuple[Any, list[Any]]:
+    """Cursor and numbers, in one look: a rewind moves both."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await QUERIES.relay_state(connection), await QUERIES.relay_numbers(connection)
+
+
+async def check_restore(
+    connection: Transaction, owner: str, service: str, reader: AIOKafkaConsumer
+) -> tuple[dict[Lane, int], dict[Lane, int]]:
     """Compare numbers and tails. Rewinds the relay when Kafka lost its log; raises MustNotSend when we did.
 
-    Returns the births of the logs, to be told when they are other ones.
+    Returns the births of the logs, to be told when they are other ones, and the offsets up to which they were compared.
     """
     born = await births(reader, service)
-    async with connection.transaction(isolation="repeatable_read", readonly=True):  # one look: a rewind moves both
-        state, numbers = await QUERIES.relay_state(connection), await QUERIES.relay_numbers(connection)
-    if state["xid"] >= state["next_xid"]:
+    if await QUERIES.relay_from_elsewhere(connection):
         raise CursorAhead
+    state, numbers = await loaded(connection)
     stored = {}
     for row in numbers:
         lane = (row["topic"], row["lane"])
         stored[lane] = (row["number"], row["number_at"] if same_log(row["born"], born.get(lane)) else -1)
     ahead: list[Ahead] = []
     behind: list[Behind] = []
-    for lane, tail in (await read_tails(reader, service, stored)).items():
+    tails = await read_tails(reader, service, stored)
+    ends = {(p.topic, p.partition): await reader.position(p) for p in reader.assignment()}
+    for lane, tail in tails.items():
         number, _ = stored.get(lane, NOTHING)
-        unsent = (
-            await _unsent_id(connection, state, lane, tail.number - number) if tail and tail.number > number else None
-        )
-        match judge(lane, number, tail, unsent):
+        unsent = first = None
+        if tail and tail.number > number:
+            unsent = await _unsent_id(connection, state, lane, tail.number - number)
+            first = await _unsent_id(connection, state, lane, 1)
+        match judge(lane, number, tail, unsent, first):
             case Ahead() as found:
                 ahead.append(found)
             case Behind() as found:
@@ -83,7 +95,7 @@ async def check_restore(connection: Transaction, owner: str, service: str, reade
         raise OlderThanTopics(ahead)
     if behind:
         await _rewind(connection, owner, state, behind)
-    return {lane: moment for lane, (_, moment) in born.items()}
+    return {lane: moment for lane, (_, moment) in born.items()}, ends
 
 
 async def _unsent_id(connection: Transaction, state: Mapping[str, Any], lane: Lane, surplus: int) -> str | None:
@@ -97,31 +109,28 @@ async def _unsent_id(connection: Transaction, state: Mapping[str, Any], lane: La
 async def _rewind(connection: Transaction, owner: str, state: Mapping[str, Any], behind: list[Behind]) -> None:
     """Go back to the first row that any lane lacks. Lanes that lack nothing get repeats; consumers tell them.
 
-    Not to before the newest epoch: which numbers the rows had then, the outbox does not say.
+    Not to before the newest epoch: which numbers the rows had then, the outbox does not say. A lane that lacks what the
+    outbox does not hold goes on in its new log, wherever that ends: who has everything reads on, who lacks something
+    finds the gap.
     """
     epoch, starts = await QUERIES.relay_epoch(connection), []
-    for lost in behind:
-        row = await QUERIES.outbox_lane_before(
-            connection,
-            xid=state["xid"], position=state["position"], topic=lost.lane[0], lane=lost.lane[1], count=lost.missing,
-        )  # fmt: skip
-        if row is None or (row["xid"], row["position"]) <= (epoch["epoch_xid"], epoch["epoch_position"]):
-            log.error(
-                "the outbox no longer holds what a topic has lost",
-                topic=lost.lane[0],
-                lane=lost.lane[1],
-                missing=lost.missing,
+    async with connection.transaction():
+        await QUERIES.relay_allow_a_long_look(connection)
+        for lost in behind:
+            topic, lane = lost.lane
+            row = await QUERIES.outbox_lane_before(
+                connection, xid=state["xid"], position=state["position"], topic=topic, lane=lane, count=lost.missing
             )
-            continue
-        starts.append((row["xid"], row["position"] - 1))
-    if starts:
-        xid, position = min(starts)
-        await QUERIES.relay_rewind(connection, xid=xid, position=position, owner=owner)
-        log.warning(
-            "topics have lost records; the relay sends them again",
-            lanes=len(behind),
-            missing=sum(b.missing for b in behind),
-        )
+            if row and (row["xid"], row["position"]) > (epoch["epoch_xid"], epoch["epoch_position"]):
+                starts.append((row["xid"], row["position"] - 1))
+                continue
+            error = "the outbox no longer holds what a topic has lost"
+            log.error(error, topic=topic, lane=lane, missing=lost.missing)
+            await QUERIES.relay_forget_place(connection, topic=topic, lane=lane, owner=owner)
+        if starts:
+            xid, position = min(starts)
+            await QUERIES.relay_rewind(connection, xid=xid, position=position, owner=owner)
+            log.warning("topics have lost records; the relay sends them again", lanes=len(starts))
 
 
 async def births(reader: AIOKafkaConsumer, service: str) -> Births:
@@ -152,7 +161,8 @@ async def read_tails(
             proof, end = proofs[partition], ends[partition]
             if not all(proof.add(record.offset, *_told(record.value)) for record in records):
                 log.warning("the log of a lane is not the one it was", topic=partition.topic, lane=partition.partition)
-                proofs[partition], start = prove(*NOTHING, begins[partition], end)
+                number, _ = stored.get((partition.topic, partition.partition), NOTHING)
+                proofs[partition], start = prove(number, -1, begins[partition], end)
                 reader.seek(partition, start)
             elif records[-1].offset + 1 >= end:
                 waiting.discard(partition)

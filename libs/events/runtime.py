@@ -29,7 +29,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from libs.events import kafka, logs, tending, tracing
+from libs.events import kafka, logs, outbox, tending, tracing
 from libs.events.api import most_asked_first, new_api
 from libs.events.clock import Clock
 from libs.events.collector import collect_seldom
@@ -38,7 +38,7 @@ from libs.events.contracts import Event
 from libs.events.database import Database, UnsafeDatabase, is_transient, open_database
 from libs.events.health import Health
 from libs.events.hold import Hold
-from libs.events.jobs import Job, Jobs, housekeeping
+from libs.events.jobs import Job, Jobs
 from libs.events.ordering import Reaction
 from libs.events.programme import BadProgramme
 from libs.events.relay import Fenced, Relay
@@ -121,20 +121,21 @@ class Runtime:
         listener = self._listen()
         async with self._open_database() as database, self._resources(database):
             self.database = database
-            names = [job.name for job in self._jobs()]
+            names = [job.name for job in service.jobs]
             self.health = Health(service.name, service.settings, database, service.clock, names)
             for name, value in (("database", database), ("clock", service.clock), ("health", self.health)):
                 setattr(self.surface.state, name, value)
             self.hold = Hold(database, self._hold_still)
             await self.hold.look()
-            watching = loop.create_task(self.hold.watch())
+            aside = [loop.create_task(self.hold.watch()), loop.create_task(self._keep_room())]
             # A process without the API still answers for its health and metrics.
             tasks = {role: loop.create_task(self._keep(role, listener)) for role in dict.fromkeys(("api", *self.roles))}
             collect_seldom()
             log.info("started", roles=list(self.roles), port=service.settings.http_port)
             await self.stopping.wait()
             await self._stop(tasks)
-            watching.cancel()
+            for task in aside:
+                task.cancel()
             await self.health.close()
         log.info("stopped")
 
@@ -180,12 +181,11 @@ class Runtime:
                 stack.push_async_callback(resource.close)
             yield
 
-    def _jobs(self) -> list[Job]:
-        settings = self.service.settings
-        return [
-            *self.service.jobs,
-            housekeeping(settings.outbox_keep_rows, settings.outbox_partition_rows),
-        ]
+    async def _keep_room(self) -> None:
+        """Nothing is dropped before a relay has held the topics against this database, nor while it must not send."""
+        told = self.service.settings
+        keep = lambda: outbox.KEEP_ALL_ROWS if self.hold.unready else told.outbox_keep_rows  # noqa: E731
+        await outbox.keep_room(self.database, told.outbox_partition_rows, keep)
 
     async def _keep(self, role: str, listener: socket.socket | None) -> None:
         """Keep a role working: start it again after trouble that may pass, leave it stopped after any other."""
@@ -272,7 +272,7 @@ class Runtime:
             log.warning("this service goes on: its relay may send again")
 
     async def _run_jobs(self) -> None:
-        jobs = Jobs(self.database, self._jobs(), self.service.clock)
+        jobs = Jobs(self.database, self.service.jobs, self.service.clock)
         self.stoppers["jobs"] = jobs.stopping.set
         await jobs.run()
 

@@ -69,6 +69,7 @@ async def rewind(database: Database, service: str, topic: str, partition: str, n
         sys.exit("The number to begin with must be a whole number from 1.")
     first, owner = int(number), os.urandom(16).hex()
     async with database.transaction() as tx:
+        await QUERIES.relay_allow_a_long_look(tx)
         await QUERIES.relay_seize(tx, owner=owner)
         xid, position = await _start(tx, *lane, first)
         back = await QUERIES.relay_back(tx, xid=xid, position=position)

@@ -19,7 +19,7 @@ from libs.events import outbox
 from libs.events.clock import FixedClock
 from libs.events.consumer import Consumer
 from libs.events.contracts import Applied, Event
-from libs.events.database import QUERIES, Database, Transaction, open_database
+from libs.events.database import Database, Transaction, open_database
 from libs.events.relay import Relay
 from tests.bench import relays
 from tests.bench.consumers import ADD_EFFECTS, reading
@@ -165,14 +165,15 @@ async def soak(where: Where, consumer_url: str, seconds: float, rate: int) -> di
         consumer = Consumer(other, client, "selection", reactions, FixedClock(AT))
         consuming = asyncio.create_task(consumer.run())
         await stack.enter_async_context(relaying(where, database))
+        # What every process of a service does, with partitions small enough to see them come and go.
+        size, keep = outbox_room(rate)
+        room = asyncio.create_task(outbox.keep_room(database, size, lambda: keep))
+        stack.callback(room.cancel)
         writers = Writers(database, rate)
         begun, writing = time.perf_counter(), asyncio.create_task(writers.write(seconds))
         while not writing.done():
             await asyncio.sleep(1)
             async with database.connection() as connection:
-                # What the housekeeping job does every few minutes, with partitions small enough to see them go.
-                size, keep = outbox_room(rate)
-                await QUERIES.outbox_rotate(connection, size=size, keep=keep)
                 sizes = dict((await connection.fetch(SIZES))[0])
             async with other.connection() as connection:
                 sizes["position_bytes"] = await connection.fetchval("SELECT pg_total_relation_size('position')")

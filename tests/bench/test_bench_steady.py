@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.local.bus import Cluster
-from tests.bench import consumers, pairs, plots, relays, steady
+from tests.bench import consumers, pairs, plots, relays
 from tests.bench.conftest import MakePlace
 from tests.bench.pairs import Ratio, Report
 from tests.bench.records import applications
@@ -121,8 +121,8 @@ async def test_bench_soak(where: MakePlace, kafka: Cluster) -> None:
         notes=(
             f"{RATE:,} events a second through outbox, relay, topic, consumer and effect, all in one process. "
             "Growth is the median of the last fifth over that of the middle fifth; memory may grow by "
-            f"{GROWTH_MAX - 1:.0%}. The outbox keeps the last 20 seconds and drops the rest by whole partitions of "
-            "10 seconds.",
+            f"{GROWTH_MAX - 1:.0%}. It begins ten seconds before the end of the outbox's partitions; the service makes "
+            "its own room, keeps the last 20 seconds and drops the rest by whole partitions of 10 seconds.",
         ),
     )
     pairs.OUT.mkdir(parents=True, exist_ok=True)
@@ -133,10 +133,10 @@ async def test_bench_soak(where: MakePlace, kafka: Cluster) -> None:
 
 
 async def nearly_full(where: Where, rate: int) -> None:
-    """Let the outbox stand near the end of the partitions it was born with, so that it turns over during the soak."""
+    """Let the outbox stand ten seconds before the end of the partitions it was born with: the service itself must make
+    room, and it turns over during the soak."""
     async with where.owner() as owner:
-        await owner.execute("SELECT setval(pg_get_serial_sequence('outbox', 'position'), 9999999)")
-        await owner.execute("SELECT outbox_rotate($1, $2)", *steady.outbox_room(rate))
+        await owner.execute("SELECT setval(pg_get_serial_sequence('outbox', 'position'), $1)", 10_000_000 - rate * 10)
 
 
 def growth(samples: list[dict[str, Any]], name: str) -> float:

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 
+from deploy.local.bus import Cluster
 from libs.events import ids, outbox, tending
 from libs.events import kafka as clients
 from libs.events.api import new_api
@@ -19,10 +20,10 @@ from libs.events.database import QUERIES, Transaction
 from libs.events.hold import Hold
 from libs.events.jobs import Every
 from libs.events.relay import Fenced
-from libs.events.restore import OlderThanTopics, check_restore
+from libs.events.restore import CursorAhead, OlderThanTopics, check_restore
 from libs.events.runtime import Runtime, Service
 from libs.events.topics import TOPICS
-from tests.integration.conftest import Party
+from tests.integration.conftest import Party, renew_topics
 from tests.support import NOON
 
 TOPIC = "training-completed"
@@ -118,6 +119,45 @@ async def test_a_rewind_while_a_relay_compares_does_not_look_like_a_restore(
         await check_restore(connection, "0" * 32, training.name, reader)
     await training.relay()
     assert [number for number, _, _ in await sent(training)] == [*range(1, 6), *range(1, 6)]
+
+
+@pytest.mark.parametrize("stamped", ["UPDATE relay SET xid = $1", "UPDATE outbox SET xid = $1 WHERE position > 5"])
+async def test_a_database_of_a_server_whose_counter_is_ahead_is_not_spoken_for(training: Party, stamped: str) -> None:
+    """Put back with pg_restore. What waits in the outbox may bear such stamps though the cursor does not."""
+    await say(training, 5)
+    owner = await asyncpg.connect(training.owner_url)
+    next_xid = await owner.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())")
+    await owner.execute(stamped.replace("$1", f"'{next_xid + 1_000}'"))
+    await owner.close()
+    with pytest.raises(CursorAhead, match=r"another PostgreSQL server.*restore\.md"):
+        await training.relay()
+    assert len(await sent(training)) == 5
+
+
+async def test_going_back_has_minutes_and_nothing_else_has(
+    training: Party, bus: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tens of millions of rows are counted then, by an operator's rewind as by the relay's own."""
+    patience: list[str] = []
+    rewind, before = QUERIES.relay_rewind, QUERIES.outbox_lane_before
+
+    async def going_back(connection: Transaction, **given: Any) -> Any:
+        patience.append(await connection.fetchval("SHOW statement_timeout"))
+        return await rewind(connection, **given)
+
+    async def counting_back(connection: Transaction, **given: Any) -> Any:
+        patience.append(await connection.fetchval("SHOW statement_timeout"))
+        return await before(connection, **given)
+
+    monkeypatch.setattr(QUERIES, "relay_rewind", going_back)
+    monkeypatch.setattr(QUERIES, "outbox_lane_before", counting_back)
+    await ask(training, "rewind", TOPIC, str(LANE), "3", yes=True)
+    renew_topics(bus)
+    await training.relay()
+    assert patience == ["10min"] * 4
+    assert [number for number, _, _ in await sent(training)] == [1, 2, 3, 4, 5]
+    async with training.database.connection() as connection:
+        assert await connection.fetchval("SHOW statement_timeout") == "30s"
 
 
 async def test_a_rewind_sends_again_from_a_number_on_under_the_old_numbers(training: Party) -> None:

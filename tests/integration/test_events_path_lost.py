@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 
 from deploy.local.bus import Cluster
 from libs.events import codec, outbox
 from libs.events import kafka as clients
+from libs.events.consumer import Consumer
 from libs.events.contracts import TrainingRated
 from libs.events.database import QUERIES
 from libs.events.relay import Relay
@@ -121,6 +123,36 @@ async def test_a_worker_finds_what_was_sent_before_its_place_in_a_log_that_was_f
     assert await effects.count(reader) == 80
 
 
+async def test_what_the_outbox_no_longer_holds_does_not_keep_the_relay_from_going_on(party: Join, bus: Cluster) -> None:
+    """Who has everything reads on. Who lacks something finds the gap, and applies nothing behind it."""
+    training, reader, late = await party("training"), await party("selection"), await party("disbursement")
+    effects, none = Effects(), Effects()
+    await effects.prepare(reader)
+    await none.prepare(late)
+    await say(training, *(rated(7, course) for course in range(100)))
+    await training.relay()
+    async with reader.consuming({TrainingRated: effects.on_rated}):
+        await reader.until(lambda: counted(reader, effects, 100))
+        owner = await asyncpg.connect(training.owner_url)
+        await owner.execute("DELETE FROM outbox")
+        await owner.close()
+        renew_topics(bus)
+        await say(training, *(rated(7, course) for course in range(100, 103)))
+        async with restarting(training) as ends:
+            await reader.until(lambda: counted(reader, effects, 103))
+            await say(training, rated(7, 103))
+            await reader.until(lambda: counted(reader, effects, 104))
+        assert ends == []
+    await training.relay()  # another start finds the log that it now knows
+    async with late.consuming({TrainingRated: none.on_rated}) as consumer:
+        await late.until(lambda: waits(consumer))
+    assert await none.count(late) == 0
+
+
+async def waits(consumer: Consumer) -> bool:
+    return bool(consumer.places.gaps)
+
+
 async def behind(party: Party, offset: int) -> bool:
     async with party.database.connection() as connection:
         return any(row["next_offset"] == offset for row in await QUERIES.position_all(connection))
@@ -131,9 +163,9 @@ async def test_a_relay_that_compares_for_long_gives_signs_of_life(party: Join, m
     training = await party("training")
     compared = asyncio.Event()
 
-    async def slow(*_: Any) -> dict[Any, int]:
+    async def slow(*_: Any) -> tuple[dict[Any, int], dict[Any, int]]:
         await compared.wait()
-        return {}
+        return {}, {}
 
     monkeypatch.setattr("libs.events.relay.check_restore", slow)
     async with training.relaying() as first:

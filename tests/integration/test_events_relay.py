@@ -1,4 +1,5 @@
-"""What one relay reads and sends: batches that end before memory does, and a batch that Kafka refuses."""
+"""What one relay reads and sends: batches that end before memory does, a batch that Kafka refuses, and records that
+somebody else has written since it compared."""
 
 import time
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from libs.events import codec, outbox
 from libs.events.contracts import TrainingRated
 from libs.events.database import QUERIES
 from libs.events.numbering import in_order
-from libs.events.relay import Relay
+from libs.events.relay import Relay, TopicMoved
+from libs.events.restore import OlderThanTopics
 from libs.events.topics import TOPICS
 from tests.integration.conftest import Party
-from tests.integration.test_events_path import TOPIC, Effects, counted, rated, records, say
+from tests.integration.test_events_operators import ask, lose
+from tests.integration.test_events_path import TOPIC, Effects, counted, rated, records, say, send_raw
 from tests.integration.test_events_path_lost import restarting
 
 Join = Callable[[str], Any]
@@ -57,6 +60,30 @@ async def test_a_batch_of_the_largest_events_ends_after_16_mib_and_loses_none(
     sent = [event["data"]["course_id"] for _, _, key, event in await records(training) if key == CITIZEN.encode()]
     wanted = [event.course_id for event in [rated(7, 1), *largest, rated(7, 2)]]
     assert sent == wanted
+
+
+async def test_a_relay_that_never_rests_looks_at_its_topics_too(party: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane that nobody writes to may be gone while the others keep the relay busy."""
+    monkeypatch.setattr("libs.events.relay.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("libs.events.relay.BATCH_ROWS", 10)
+    told: list[str] = []
+    send, look = Relay.send, Relay._look
+
+    async def sending(self: Relay, lanes: Any) -> Any:
+        told.append("send")
+        return await send(self, lanes)
+
+    async def looking(self: Relay, reader: Any) -> None:
+        told.append("look")
+        await look(self, reader)
+
+    monkeypatch.setattr(Relay, "send", sending)
+    monkeypatch.setattr(Relay, "_look", looking)
+    training = await party("training")
+    await say(training, *(rated(who, 1) for who in range(50)))
+    await training.relay()
+    busy = told[told.index("send") : len(told) - told[::-1].index("send")]
+    assert busy == ["send", "look"] * 4 + ["send"]
 
 
 async def test_no_array_grows_past_what_postgresql_can_hold(party: Join) -> None:
@@ -150,3 +177,88 @@ async def never() -> bool:
 
 async def has_failed(ends: list[str]) -> bool:
     return len(ends) >= 2
+
+
+async def test_a_rewind_while_a_relay_starts_leaves_every_event_its_number(
+    party: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cursor and numbers are read in one look, in the comparison and behind it: a rewind moves both."""
+    training, reader, effects = await party("training"), await party("selection"), Effects()
+    await effects.prepare(reader)
+    await say(training, *(rated(7, course, 1) for course in range(5)))
+    await training.relay()
+    look, looks = QUERIES.relay_numbers, 0
+
+    async def after_a_rewind(connection: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            monkeypatch.setattr(QUERIES, "relay_numbers", look)
+            await ask(training, "rewind", TOPIC, str(LANE), "1", yes=True)
+        return await look(connection)
+
+    monkeypatch.setattr(QUERIES, "relay_numbers", after_a_rewind)
+    await say(training, *(rated(7, course, 1 + course // 5) for course in range(5, 15)))
+    async with reader.consuming({TrainingRated: effects.on_rated}), restarting(training):
+        await reader.until(lambda: counted(reader, effects, 15))
+        await training.until(training._sent)
+    assert looks == 2
+    assert await effects.of(reader) == {CITIZEN: [1] * 5 + [2] * 5 + [3] * 5}
+
+
+async def test_a_strangers_record_since_the_comparison_makes_the_relay_compare_again_and_no_more(
+    party: Join, bus: Cluster
+) -> None:
+    training, reader, effects = await party("training"), await party("selection"), Effects()
+    await effects.prepare(reader)
+    await say(training, rated(7, 1, 1))
+    await training.relay()
+    async with reader.consuming({TrainingRated: effects.on_rated}), restarting(training) as ends:
+        async with training.database.connection() as connection:
+            await training.until(lambda: QUERIES.relay_works(connection))
+            await training.until(lambda: looked(training))
+        await send_raw(bus, b"{}", CITIZEN.encode()[::-1], LANE)
+        for course in (2, 3):
+            await say(training, rated(7, course, course))
+            await reader.until(lambda course=course: counted(reader, effects, course))
+            await training.until(training._sent)
+    assert ends == ["TopicMoved"]
+    assert await effects.of(reader) == {CITIZEN: [1, 2, 3]}
+
+
+async def looked(party: Party) -> bool:
+    async with party.database.connection() as connection:
+        return bool((await QUERIES.relay_held(connection))["looked"])
+
+
+@pytest.mark.parametrize(("said", "applied"), [([1], [1]), ([1, 2, 3], [2, 3, 1, 2, 3])])
+async def test_an_event_whose_number_a_relay_of_an_older_epoch_has_used_is_not_lost(
+    party: Join, bus: Cluster, said: list[int], applied: list[int]
+) -> None:
+    """Readers apply what stands there first, and take ours for a repeat. It is sent again in another epoch, with what
+    followed it: there readers know it by its meaning alone, and this one does not look."""
+    training, reader, effects = await party("training"), await party("selection"), Effects()
+    await effects.prepare(reader)
+    await say(training, *(rated(7, course, course) for course in range(1, 6)))
+    await training.relay()
+    async with reader.consuming({TrainingRated: effects.on_rated}):
+        await reader.until(lambda: counted(reader, effects, 5))
+        await lose(training, 3)
+        await ask(training, "new-epoch", yes=True)
+        with pytest.raises(TopicMoved):
+            await send_behind_a_zombie(training, bus, said)
+        with pytest.raises(OlderThanTopics, match=f"numbers 6 to {5 + len(said)}"):
+            await training.relay()
+        await ask(training, "new-epoch", yes=True)
+        await training.relay()
+        await reader.until(lambda: counted(reader, effects, 6 + len(applied)))
+    assert await effects.of(reader) == {CITIZEN: [1, 2, 3, 4, 5, 4, *applied]}
+
+
+async def send_behind_a_zombie(party: Party, bus: Cluster, said: list[int]) -> None:
+    """The relay has compared and rests; then a batch of the first epoch arrives that was long under way."""
+    async with party.relaying():
+        await party.until(lambda: looked(party))
+        await send_raw(bus, codec.numbered(codec.encode(rated(7, 66, 4)), 6, 1), CITIZEN.encode(), LANE)
+        await say(party, *(rated(7, 70 + stars, stars) for stars in said))
+        await party.until(never)

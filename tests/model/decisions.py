@@ -34,7 +34,7 @@ class Decisions:
     assign: Callable[[Mapping[Lane, int], Iterable[Unsent]], tuple[Outgoing, Numbers]] = assign
     same_log: Callable[[int | None, tuple[int, int] | None], bool] = same_log
     prove: Callable[[int, int, int, int], tuple[Proof, int]] = prove
-    judge: Callable[[Lane, int, Tail | None, str | None], Ahead | Behind | None] = judge
+    judge: Callable[[Lane, int, Tail | None, str | None, str | None], Ahead | Behind | None] = judge
     sort_out: Callable[[Position, Sequence[Seen]], Verdict] = sort_out
     in_step: Callable[[Position, Regular, Set[str]], Verdict | None] = in_step
     in_order: Callable[[Any], Any] = in_order
@@ -59,6 +59,8 @@ class Decisions:
     """Going back takes the numbers of every lane back too."""
     rewind_fenced: bool = True
     """Going back changes cursor and numbers for the owner only."""
+    loaded_at_once: bool = True
+    """Cursor and numbers are read in one look, so that no rewind comes between."""
     checked_at_start: bool = True
     """A relay holds the topics against its database before it sends."""
     acknowledged_first: bool = True

@@ -126,31 +126,31 @@ def _number_all_lanes_as_one(numbers: Mapping[Lane, int], lanes: Iterable[Unsent
     return outgoing, {lane: records[-1][0] for lane, records in outgoing.items()}
 
 
-def _never_ahead(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
+def _never_ahead(lane: Lane, stored: int, tail: Tail | None, *unsent: str | None) -> Ahead | Behind | None:
     """A topic that knows more than the database is no reason to stop."""
-    found = judge(lane, stored, tail, unsent_id)
+    found = judge(lane, stored, tail, *unsent)
     return None if isinstance(found, Ahead) else found
 
 
-def _always_ahead(lane: Lane, stored: int, tail: Tail | None, _unsent_id: str | None) -> Ahead | Behind | None:
+def _always_ahead(lane: Lane, stored: int, tail: Tail | None, *_unsent: str | None) -> Ahead | Behind | None:
     """Rows that were sent but not recorded do not explain a longer topic."""
     return judge(lane, stored, tail, None)
 
 
-def _ahead_by_count(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
+def _ahead_by_count(lane: Lane, stored: int, tail: Tail | None, *unsent: str | None) -> Ahead | Behind | None:
     """As many unsent rows as the topic has more records explain it, whatever they are."""
-    return judge(lane, stored, tail, tail.event_id if tail and unsent_id else None)
+    return judge(lane, stored, tail, tail.event_id if tail and unsent[0] else None, tail.next_id if tail else None)
 
 
-def _never_behind(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
+def _never_behind(lane: Lane, stored: int, tail: Tail | None, *unsent: str | None) -> Ahead | Behind | None:
     """A topic that knows less is left as it is."""
-    found = judge(lane, stored, tail, unsent_id)
+    found = judge(lane, stored, tail, *unsent)
     return None if isinstance(found, Behind) else found
 
 
-def _one_too_few(lane: Lane, stored: int, tail: Tail | None, unsent_id: str | None) -> Ahead | Behind | None:
+def _one_too_few(lane: Lane, stored: int, tail: Tail | None, *unsent: str | None) -> Ahead | Behind | None:
     """The relay goes back one row short."""
-    found = judge(lane, stored, tail, unsent_id)
+    found = judge(lane, stored, tail, *unsent)
     return replace(found, missing=max(1, found.missing - 1)) if isinstance(found, Behind) else found
 
 
@@ -229,6 +229,9 @@ MUTANTS = {
     "numbers not stored with the cursor": _changed(numbers_with_cursor=False),
     "numbers not rewound": _changed(rewind_numbers=False),
     "no check at the start": _changed(checked_at_start=False),
+    "cursor and numbers loaded one after the other": replace(
+        _changed(loaded_at_once=False), faults=Faults(sudden_loss=True)
+    ),
     "cursor before acknowledgement": Mutant(
         replace(PRODUCTION, acknowledged_first=False), 10_000, Faults(disturbed_checks=True)
     ),

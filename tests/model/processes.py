@@ -35,12 +35,14 @@ def relay(world: "World", name: str) -> Process:
     source, decisions = world.source, world.decisions
     yield "relay.waits"
     source.owner = name  # silence may be taken for death at any moment
-    born = dict[Lane, int]()
+    born, ends = dict[Lane, int](), dict[Lane, int]()
     if decisions.checked_at_start:
-        born = yield from _check(world, source, name)
+        born, ends = yield from _check(world, source, name)
     yield "relay.loads"
-    cursor, numbers, offsets = source.cursor, dict(source.numbers), dict(source.numbers_at)
-    ahead: Cursor = cursor
+    ahead: Cursor = source.cursor
+    if not decisions.loaded_at_once:
+        yield "relay.loads"
+    numbers, offsets = dict(source.numbers), dict(source.numbers_at)
     under_way: UnderWay | None = None
     while True:
         same(world, source)
@@ -51,7 +53,7 @@ def relay(world: "World", name: str) -> Process:
             yield "relay.read"
             under_way = yield from _send(world, source, name, numbers, born, rows)
         if before:
-            yield from _finish(world, source, name, offsets, born, *before)
+            yield from _finish(world, source, name, offsets, born, ends, *before)
         if not rows:
             luck = yield "relay.idle"
             if luck % 2:
@@ -88,47 +90,51 @@ def same(world: "World", store: Source | Sink) -> None:
         raise Dead("the store has been restored")
 
 
-def _check(world: "World", source: Source, name: str) -> Generator[str, int, dict[Lane, int]]:
+def _check(world: "World", source: Source, name: str) -> Generator[str, int, tuple[dict[Lane, int], dict[Lane, int]]]:
     """restore.check_restore"""
-    tails = {}
+    tails, ends = {}, {}
     births = {lane: world.broker.birth(lane) for lane in world.broker.logs}
+    cursor, numbers, numbers_at, born = source.cursor, dict(source.numbers), dict(source.numbers_at), dict(source.born)
     for lane in world.broker.logs:
         yield "relay.checks"
-        number, number_at = source.numbers.get(lane, 0), source.numbers_at.get(lane, -1)
-        if not world.decisions.same_log(source.born.get(lane), births[lane]):
+        number, number_at = numbers.get(lane, 0), numbers_at.get(lane, -1)
+        if not world.decisions.same_log(born.get(lane), births[lane]):
             number_at = -1
         tails[lane] = world.broker.tail(lane, number, number_at, world.decisions)
+        ends[lane] = len(world.broker.logs[lane])
     yield "relay.checked"
     same(world, source)
     ahead, behind = [], []
     for lane, tail in tails.items():
-        number = source.numbers.get(lane, 0)
-        unsent = source.lane_after(lane, tail.number - number) if tail else None
-        match world.decisions.judge(lane, number, tail, unsent):
+        number = numbers.get(lane, 0)
+        unsent = source.lane_after(cursor, lane, tail.number - number) if tail else None
+        match world.decisions.judge(lane, number, tail, unsent, source.lane_after(cursor, lane, 1)):
             case Ahead() as found:
                 ahead.append(found)
             case Behind() as found:
                 behind.append(found)
     if ahead:
         world.refuse(ahead)
-    starts = [row for lost in behind if (row := source.lane_before(lost.lane, lost.missing))]
+    starts = [row for lost in behind if (row := source.lane_before(cursor, lost.lane, lost.missing))]
     if starts:
         yield "relay.rewinds"
         same(world, source)
         xid, position = min(starts)
         world.seen["rewound"] += 1
         source.rewind(name, (xid, position - 1), world.decisions)
-    return {lane: birth[1] for lane, birth in births.items() if birth}
+    return {lane: birth[1] for lane, birth in births.items() if birth}, ends
 
 
 def _finish(
-    world: "World", source: Source, name: str, offsets: dict[Lane, int], born: dict[Lane, int],
+    world: "World", source: Source, name: str, offsets: dict[Lane, int], born: dict[Lane, int], ends: dict[Lane, int],
     cursor: Cursor, numbers: Numbers, acknowledged: list[tuple[Lane, int]],
 ) -> Process:  # fmt: skip
     """relay.Relay.finish"""
     for lane, offset in acknowledged:
         if world.decisions.short_log_noticed and offset <= offsets.get(lane, -1):
             raise Dead("the log is shorter than it was")
+        if offset != ends.pop(lane, offset):
+            raise Dead("the lane got records after it was compared")
         offsets[lane] = offset
     yield "relay.acknowledged"
     same(world, source)

@@ -114,14 +114,14 @@ class Source:
         rows = [row for row in self.rows if row[:2] > cursor and (row[0] < xmin or not decisions.below_xmin)]
         return sorted(rows)[:BATCH_ROWS]
 
-    def lane_after(self, lane: Lane, count: int) -> str | None:
+    def lane_after(self, cursor: Cursor, lane: Lane, count: int) -> str | None:
         """outbox_lane_after: the id of an unsent row of a lane."""
-        rows = sorted(row for row in self.rows if row[:2] > self.cursor and row[2:4] == lane)
+        rows = sorted(row for row in self.rows if row[:2] > cursor and row[2:4] == lane)
         return rows[count - 1][5].decode() if 0 < count <= len(rows) else None
 
-    def lane_before(self, lane: Lane, count: int) -> Cursor | None:
+    def lane_before(self, cursor: Cursor, lane: Lane, count: int) -> Cursor | None:
         """outbox_lane_before: where the last `count` sent rows of a lane begin."""
-        rows = sorted((row for row in self.rows if row[:2] <= self.cursor and row[2:4] == lane), reverse=True)
+        rows = sorted((row for row in self.rows if row[:2] <= cursor and row[2:4] == lane), reverse=True)
         return rows[count - 1][:2] if len(rows) >= count else None
 
     def store(
@@ -207,5 +207,5 @@ class Broker:
         log = self.logs[lane]
         proof, start = decisions.prove(number, number_at, 0, len(log))
         if not all(proof.add(read.offset, read.number, read.value.decode()) for read in log[start:]):
-            return self.tail(lane, 0, -1, decisions)
+            return self.tail(lane, number, -1, decisions)
         return proof.tail(number)

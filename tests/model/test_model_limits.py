@@ -13,8 +13,8 @@ SEEDS = 1_000
 
 MENDED = {
     "a lock got after the transaction's xid": (Faults(late_locks=True), replace(PRODUCTION, stamped_when_added=False)),
-    "a relay replaced while it still compares": (
-        Faults(disturbed_checks=True),
+    "a log lost, and a relay replaced while it still compares": (
+        Faults(disturbed_checks=True, sudden_loss=True),
         replace(PRODUCTION, rewind_fenced=False),
     ),
     "a log lost while everybody goes on, and a relay that believes the highest number": (

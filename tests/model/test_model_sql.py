@@ -157,6 +157,31 @@ async def test_going_back_gives_every_lane_the_number_that_its_next_row_had(stor
         assert numbers[each] + sum(row["lane"] == each for row in again) == total
 
 
+async def test_who_loses_the_relay_while_it_waits_to_go_back_takes_no_numbers_back(store: Database) -> None:
+    await write(store, *(rated(1, stars) for stars in (1, 2, 3)))
+    await sent(store, await readable(store, 3))
+    before = await state(store)
+    async with store.pool.acquire() as successor, store.pool.acquire() as waiting:
+        async with successor.transaction():
+            await QUERIES.relay_seize(successor, owner=OTHER)
+            going_back = asyncio.create_task(QUERIES.relay_rewind(waiting, xid=0, position=0, owner=OWNER))
+            async with asyncio.timeout(20):
+                while not await waits_for_a_lock(store):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        await going_back
+    assert await state(store) == before
+
+
+async def waits_for_a_lock(store: Database) -> bool:
+    async with store.connection() as connection:
+        return bool(
+            await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+            )
+        )
+
+
 async def test_who_lost_the_relay_can_not_take_numbers_back(store: Database) -> None:
     await write(store, *(rated(1, stars) for stars in (1, 2, 3)))
     await sent(store, await readable(store, 3))

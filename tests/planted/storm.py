@@ -20,7 +20,7 @@ from libs.events.consumer import Consumer
 from libs.events.contracts import TrainingRated
 from libs.events.database import QUERIES, Database, Transaction, open_database
 from libs.events.numbering import Lane
-from libs.events.relay import Fenced, Relay, TopicTooShort
+from libs.events.relay import Fenced, Relay, TopicMoved, TopicTooShort
 from libs.events.restore import MustNotSend
 from tests.conftest import MakeDatabase
 from tests.planted.broker import Broker, Client, Producer
@@ -109,7 +109,7 @@ class Storm:
         while not self.over:
             try:
                 await self.relay().run(Client(self.broker))
-            except (Crash, Fenced, TopicTooShort, KafkaError):
+            except (Crash, Fenced, TopicMoved, TopicTooShort, KafkaError):
                 await asyncio.sleep(self.luck.random() * 0.05)
             except MustNotSend as error:
                 raise _refused(error) from None

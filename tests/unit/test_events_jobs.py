@@ -1,4 +1,4 @@
-"""What time asks is done when it is due, by one process, until nothing is left; and the outbox stays bounded."""
+"""What time asks is done when it is due, by one process, until nothing is left."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,14 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from deploy.local.databases import ServiceDatabase
 from libs.events import outbox
 from libs.events.clock import FixedClock
 from libs.events.database import QUERIES, Database, Transaction, open_database
-from libs.events.jobs import Errand, Every, Jobs, housekeeping
+from libs.events.jobs import Errand, Every, Jobs
 from tests.support import NOON
 from tests.unit.test_events_codec import RATED
 
@@ -172,102 +171,3 @@ async def test_a_job_told_to_stop_stops_between_rounds_and_stays_due(store: Data
 
     await run(Jobs(store, [Every(name="endless", run=endless, hours=1)], FixedClock(NOON)), some)
     assert await due_at(store, "endless") == NOON
-
-
-# The outbox: partitions of 1,000 rows here. Positions are moved on instead of writing so many.
-
-SIZE = 1_000
-
-
-@pytest.fixture
-async def owner(made: ServiceDatabase) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(made.owner_url)
-    await connection.execute(
-        "DROP TABLE outbox_0, outbox_1;"
-        "CREATE TABLE outbox_0 PARTITION OF outbox FOR VALUES FROM (MINVALUE) TO (1000);"
-        "CREATE TABLE outbox_1000 PARTITION OF outbox FOR VALUES FROM (1000) TO (2000);"
-    )
-    yield connection
-    await connection.close()
-
-
-async def write_at(store: Database, owner: Any, position: int) -> None:
-    await owner.execute("SELECT setval(pg_get_serial_sequence('outbox', 'position'), $1, false)", position)
-    async with store.transaction() as tx:
-        await outbox.add(tx, [RATED])
-
-
-async def send_everything(store: Database) -> None:
-    async with store.transaction() as tx:
-        await tx.execute("UPDATE relay SET xid = (SELECT max(xid) FROM outbox), position = 9223372036854775807")
-
-
-async def rotate(store: Database, keep: int) -> int:
-    async with store.transaction() as tx:
-        return await housekeeping(keep, SIZE).run(tx=tx, now=NOON)
-
-
-async def ends(owner: Any) -> list[int]:
-    names = await owner.fetch(
-        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'outbox'::regclass"
-    )
-    return sorted(int(row["name"].split("_")[1]) for row in names)
-
-
-async def test_there_is_always_an_empty_partition_ahead(store: Database, owner: Any) -> None:
-    await write_at(store, owner, 1_500)
-    assert await rotate(store, 10**9) == 1
-    assert await ends(owner) == [0, 1000, 2000]
-    assert await rotate(store, 10**9) == 0, "nothing is left, so the job ends"
-    await write_at(store, owner, 2_999)
-
-
-async def test_a_partition_leaves_when_it_is_sent_and_out_of_reach(store: Database, owner: Any) -> None:
-    await write_at(store, owner, 1)
-    await write_at(store, owner, 1_500)
-    await send_everything(store)
-    assert await rotate(store, keep=501) == 1  # made one ahead, dropped none: 1,000 > 1,500 - 501
-    assert await rotate(store, keep=500) == 1
-    assert await ends(owner) == [1000, 2000]
-
-
-async def test_unsent_rows_keep_their_partition_whatever_the_age(store: Database, owner: Any) -> None:
-    await write_at(store, owner, 1)
-    await write_at(store, owner, 1_500)
-    await rotate(store, keep=0)
-    assert 0 in await ends(owner)
-    async with store.connection() as connection:
-        assert await QUERIES.outbox_unsent(connection) == 2
-
-
-async def test_the_outbox_stays_bounded_over_many_rounds(store: Database, owner: Any) -> None:
-    most = 0
-    for position in range(1, 12_000, 700):
-        await write_at(store, owner, position)
-        await send_everything(store)
-        while await rotate(store, keep=2_000):
-            pass
-        most = max(most, len(await ends(owner)))
-    assert most <= 5
-
-
-async def test_a_transaction_that_is_still_open_keeps_its_partition(store: Database, owner: Any) -> None:
-    await owner.execute("CREATE TABLE outbox_2000 PARTITION OF outbox FOR VALUES FROM (2000) TO (3000)")
-    async with store.pool.acquire() as slow:
-        transaction = slow.transaction()
-        await transaction.start()
-        await outbox.add(slow, [RATED])  # position 1, not committed
-        await owner.execute("SELECT setval(pg_get_serial_sequence('outbox', 'position'), 1500)")
-        rotating = asyncio.create_task(rotate(store, keep=0))
-        await asyncio.sleep(0.5)
-        await transaction.commit()
-        await asyncio.wait_for(rotating, 10)
-    async with store.connection() as connection:
-        assert await QUERIES.outbox_unsent(connection) == 1
-
-
-async def test_the_runtime_role_may_ask_for_rotation_and_for_nothing_more(store: Database) -> None:
-    async with store.connection() as connection:
-        for statement in ("DROP TABLE outbox_0", "DELETE FROM outbox", "UPDATE outbox SET key = ''", "TRUNCATE outbox"):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(statement)

@@ -68,9 +68,24 @@ def test_a_topic_that_lacks_what_was_sent_has_lost_it(tail: Tail | None, missing
     assert judge(LANE, 5, tail, None) == Behind(LANE, missing)
 
 
-def test_a_single_retried_event_at_the_end_hides_strange_ones_before_it() -> None:
-    """A known limit: only the last id is compared. The topic's 6 was `lost`, and `e6` would be given its number."""
-    assert judge(LANE, 5, Tail(7, "e7"), "e7") is None
+def test_the_first_number_behind_the_stored_one_must_be_ours_too() -> None:
+    """A relay of an older epoch was first with number 6; what followed is ours."""
+    assert judge(LANE, 5, Tail(7, "e7", "lost"), "e7", "e6") == Ahead(LANE, 6, 7)
+    assert judge(LANE, 5, Tail(7, "e7", "e6"), "e7", "e6") is None
+    assert judge(LANE, 5, Tail(9, "e9"), "e9", "e6") is None, "retention took the first"
+
+
+def test_a_retried_event_at_the_end_hides_strange_ones_in_the_middle() -> None:
+    """A known limit: only the first and the last id are compared."""
+    assert judge(LANE, 5, Tail(8, "e8", "e6"), "e8", "e6") is None
+
+
+@pytest.mark.parametrize("number_at", [4, -1])
+def test_of_two_records_with_one_number_the_first_counts_as_with_readers(number_at: int) -> None:
+    proof, start = prove(5, number_at, 0, 8)
+    log = [(1, "e1"), (2, "e2"), (3, "e3"), (4, "e4"), (5, "e5"), (6, "lost"), (6, "e6"), (7, "e7")]
+    assert all(proof.add(offset, *log[offset]) for offset in range(start, 8))
+    assert proof.tail(5) == Tail(7, "e7", "lost")
 
 
 def tail(stored: int, number_at: int, begin: int, numbers: list[int | None]) -> Tail | None:

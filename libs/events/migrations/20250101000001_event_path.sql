@@ -88,22 +88,29 @@ CREATE TABLE job (
 );
 
 -- The runtime role has no right to create or drop tables; it may ask for exactly this.
--- Keeps one empty partition ahead, and drops those that are sent and older than the newest `keep` rows.
+-- Keeps at least `size` rows of room ahead, and drops the partitions that are sent and older than the newest `keep` rows.
+-- Many processes ask for it every few seconds: whoever comes while another is at it has nothing to do.
 CREATE FUNCTION outbox_rotate(size bigint, keep bigint) RETURNS TABLE (created integer, dropped integer)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
+    unsent boolean;
     upper  bigint;
     newest bigint;
     part   record;
 BEGIN
     created := 0;
     dropped := 0;
-    PERFORM pg_advisory_xact_lock(hashtext('outbox_rotate'));
+    IF NOT pg_try_advisory_xact_lock(hashtext('outbox_rotate')) THEN
+        RETURN NEXT;
+        RETURN;
+    END IF;
     SELECT max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \(''?(\d+)''?\)'))[1]::bigint)
       INTO upper FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'outbox'::regclass;
     SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'position')::regclass), 0) INTO newest;
     WHILE newest + size > upper LOOP
-        EXECUTE format('CREATE TABLE outbox_%s PARTITION OF outbox FOR VALUES FROM (%s) TO (%s)', upper, upper, upper + size);
+        -- Made apart and then attached: that waits for no writer, and none waits for it.
+        EXECUTE format('CREATE TABLE outbox_%s (LIKE outbox INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', upper);
+        EXECUTE format('ALTER TABLE outbox ATTACH PARTITION outbox_%s FOR VALUES FROM (%s) TO (%s)', upper, upper, upper + size);
         upper := upper + size;
         created := created + 1;
     END LOOP;
@@ -111,20 +118,24 @@ BEGIN
         SELECT c.oid::regclass AS name, (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \(''?(\d+)''?\)'))[1]::bigint AS ends
           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'outbox'::regclass
     LOOP
-        IF part.ends <= newest - keep THEN
-            -- Unsent rows keep their partition, whatever the caller believes. The lock comes first: whoever still writes
-            -- into it has ended when we look.
-            DECLARE unsent boolean;
-            BEGIN
-                EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', part.name);
-                EXECUTE format('SELECT EXISTS (SELECT FROM %s o, relay r WHERE (o.xid, o.position) > (r.xid, r.position))', part.name)
-                   INTO unsent;
-                IF NOT unsent THEN
-                    EXECUTE format('DROP TABLE %s', part.name);
-                    dropped := dropped + 1;
-                END IF;
-            END;
-        END IF;
+        CONTINUE WHEN part.ends > newest - keep;
+        -- Unsent rows keep their partition, whatever the caller believes. The second look is behind the lock: whoever
+        -- still wrote into it has ended then. All writers and readers wait meanwhile, so the lock is not waited for
+        -- long; where somebody holds on (a dump, a long transaction) the partition goes another time.
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s o, relay r WHERE (o.xid, o.position) > (r.xid, r.position))', part.name)
+           INTO unsent;
+        CONTINUE WHEN unsent;
+        BEGIN
+            LOCK TABLE ONLY outbox IN ACCESS EXCLUSIVE MODE;
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s o, relay r WHERE (o.xid, o.position) > (r.xid, r.position))', part.name)
+               INTO unsent;
+            IF NOT unsent THEN
+                EXECUTE format('DROP TABLE %s', part.name);
+                dropped := dropped + 1;
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            EXIT;
+        END;
     END LOOP;
     RETURN NEXT;
 END $$;
