@@ -20,7 +20,7 @@ from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison, in_order
-from libs.events.parking import Parked, divide, news_of, park, parked_keys, tell
+from libs.events.parking import BEHIND, Parked, divide, news_of, park, parked_keys, tell
 from libs.events.places import Places
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
@@ -121,6 +121,8 @@ class Consumer:
                     wary = True
                 elif runs:
                     records, runs = one_by_one(records, runs), ()
+                elif len(records) == 1 and records[0].poison:
+                    raise  # nothing but parking it is left to do, and that fails: not for anything in the record
                 elif len(records) == 1:
                     records[0].event, records[0].poison = None, as_poison(error)
                     log.warning("a reaction failed on an event", type=records[0].type, exc_info=error)
@@ -131,7 +133,8 @@ class Consumer:
     async def apply_once(
         self, records: Sequence[Read], runs: Sequence[Run] = (), refusals: Refusals | None = None
     ) -> int:
-        """One transaction: lock positions, apply the news, park the poison, advance. Returns how many were parked.
+        """One transaction: lock positions, apply the news, park the poison, advance. Returns how many were parked, not
+        counting what only stands behind them.
 
         Without `refusals` it raises what a reaction raises; with them it parks what reactions refuse.
         """
@@ -157,7 +160,7 @@ class Consumer:
         faults.point("consumer.committed")
         metrics.consumer_batch_seconds.observe(time.perf_counter() - started)
         self._account(verdicts, poison)
-        return len(poison)
+        return sum(one.reason.reason != BEHIND for one in poison)
 
     async def _give(self, tx: Transaction, events: Sequence[Event]) -> None:
         for kind, group in in_order(events):

@@ -138,5 +138,7 @@ def as_poison(error: Exception) -> Poison:
     """The reason for parking: what the reaction gave, or the kind of failure without its text, which may quote data."""
     if isinstance(error, Poison):
         return error
+    if isinstance(error, CanNotApply) and len(error.reasons) == 1:
+        return error.reasons[0][1]
     constraint = getattr(error, "constraint_name", None)
     return Poison("refused", f"{type(error).__name__}{f' on {constraint}' if constraint else ''}")

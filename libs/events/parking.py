@@ -25,6 +25,10 @@ from libs.events.records import Read, look_at
 ALL_MAX: Final = 2_000
 """As long as fewer are parked, to read them all costs less than to ask for thousands of keys."""
 
+OLD_EPOCH: Final = "old-epoch"
+BEHIND: Final = "behind"
+"""The reason of what is well by itself."""
+
 log = get_logger()
 
 
@@ -52,7 +56,7 @@ def divide(news: Sequence[Read], held: set[tuple[str, str]]) -> tuple[list[Event
         name = (read.lane[0], read.key) if read.key else None
         reason = read.poison
         if reason is None and name in held:
-            reason = codec.Poison("behind", "an earlier event of this key is parked")
+            reason = codec.Poison(BEHIND, "an earlier event of this key is parked")
         if reason is None and read.event is not None:
             healthy.append(read.event)
         elif reason is not None:
@@ -79,8 +83,8 @@ async def news_of(
         run = list(reads)
         verdicts[lane] = verdict = sort_out(positions[lane], run)
         for index in verdict.strays:
-            stray = run[index]
-            stray.poison = stray.poison or codec.Poison("old-epoch", "sent by a relay of an older epoch")
+            if run[index].number is not None:
+                run[index].poison = codec.Poison(OLD_EPOCH, "sent by a relay of an older epoch")
         strays += [run[index] for index in verdict.strays]
         news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
     if strays and (before := await parked_before(tx, strays)):
@@ -135,7 +139,7 @@ def tell(records: Sequence[Parked]) -> None:
     )
     for (topic, kind, reason), events in kinds.items():
         metrics.consumer_parked.labels(topic, reason).inc(events)
-        if reason != "behind":
+        if reason != BEHIND:
             log.error("events can not be applied and are parked", topic=topic, type=kind, reason=reason, events=events)
 
 
@@ -158,16 +162,16 @@ async def _redrive_key(
     while True:
         try:
             async with database.transaction() as tx:
-                (position,) = await QUERIES.position_lock(tx, topics=[topic], lanes=[lane])
+                await QUERIES.position_lock(tx, topics=[topic], lanes=[lane])
                 rows = await QUERIES.parked_of_key(tx, topic=topic, key=key, id=head)
                 if not rows:
                     return applied
                 head = rows[0]["id"]
-                event = _healthy(rows[0], position["epoch"])
+                event = _healthy(rows[0])
                 if reaction := reactions.get(type(event)):
                     await reaction(tx=tx, events=[event])
                 await QUERIES.parked_done(tx, ids=[head])
-                applied += 1
+            applied += 1
         except Exception as error:
             if is_transient(error):
                 raise
@@ -177,8 +181,13 @@ async def _redrive_key(
             return applied
 
 
-def _healthy(row: Mapping[str, Any], epoch: int) -> Event:
-    """The event of a parked record, after the same checks as at its first arrival. Raises Poison."""
+def _healthy(row: Mapping[str, Any]) -> Event:
+    """The event of a parked record, after the same checks as at its first arrival. Raises Poison.
+
+    What was news when it arrived stays so in a later epoch; what a dead relay had sent never is.
+    """
+    if row["reason"] == OLD_EPOCH:
+        raise codec.Poison(OLD_EPOCH, "sent by a relay of an older epoch")
     key = row["key"].encode() if row["key"] else None
     record = SimpleNamespace(
         topic=row["topic"], partition=row["lane"], offset=row["offset"], key=key, value=row["value"]
@@ -186,16 +195,13 @@ def _healthy(row: Mapping[str, Any], epoch: int) -> Event:
     (read,) = look_at([record])
     if read.event is None:
         raise read.poison or codec.Poison("bad-data", "the record holds no event")
-    if read.epoch < epoch:
-        raise codec.Poison("old-epoch", "sent by a relay of an older epoch")
     return read.event
 
 
 async def drop(database: Database, ids: Sequence[int]) -> int:
     """Give up parked records for good, by an operator's decision; gives how many there were."""
     async with database.transaction() as tx:
-        tag: str = await QUERIES.parked_done(tx, ids=ids)
-    return int(tag.rsplit(" ", 1)[-1])
+        return int(await QUERIES.parked_drop(tx, ids=ids))
 
 
 async def listed(database: Database, limit: int = 100) -> list[Mapping[str, object]]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from libs.events import metrics
 from libs.events.database import QUERIES, Database
@@ -46,6 +46,7 @@ class Places(ConsumerRebalanceListener):  # type: ignore[misc]
             )
         except (NoOffsetForPartitionError, OffsetOutOfRangeError):
             # Kafka remembers nothing for us, or its log is shorter than it was: only our own positions count.
+            self._forget_gaps(self.kafka.assignment())
             await self._go_to_positions(self.kafka.assignment())
             return {}
         if self.failure:
@@ -61,7 +62,7 @@ class Places(ConsumerRebalanceListener):  # type: ignore[misc]
             self.failure = error
 
     async def _go_to_positions(self, assigned: Collection[TopicPartition]) -> None:
-        """Read these lanes from the last number that the database knows; a gap there is one that opens now."""
+        """Read these lanes from the last number that the database knows."""
         if not assigned:
             return
         async with self.database.connection() as connection:
@@ -70,20 +71,19 @@ class Places(ConsumerRebalanceListener):  # type: ignore[misc]
             await self.kafka.end_offsets(assigned),
             await self.kafka.beginning_offsets(assigned),
         )
-        for partition in assigned:
+        for partition in self.kafka.assignment().intersection(assigned):  # some may have been given away meanwhile
             number_at = rows.get((partition.topic, partition.partition), 0)
             self.kafka.seek(partition, place(number_at, begins[partition], ends[partition]))
-            self._forget_gap(partition)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Nothing to save: a batch under way meets the next owner at the row lock, and one of the two finds repeats."""
-        for partition in revoked:
-            self._forget_gap(partition)
+        self._forget_gaps(revoked)
 
-    def _forget_gap(self, partition: TopicPartition) -> None:
-        """Whoever reads the lane next finds it anew, or does not."""
-        if self.gaps.pop((partition.topic, partition.partition), None):
-            metrics.consumer_gap.labels(partition.topic, str(partition.partition)).set(0)
+    def _forget_gaps(self, lanes: Collection[TopicPartition]) -> None:
+        """Whoever reads them next finds a gap anew, or does not."""
+        for partition in lanes:
+            if self.gaps.pop((partition.topic, partition.partition), None):
+                metrics.consumer_gap.labels(partition.topic, str(partition.partition)).set(0)
 
     def note(self, verdicts: Mapping[Lane, Verdict]) -> None:
         """After a commit: how far each lane has come, and which of them wait for a number."""
@@ -125,21 +125,25 @@ class Places(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._tell_kafka()
 
     async def _search(self) -> None:
-        """Read a lane with a gap once more from its beginning: in a log that was lost and filled again, what is missing
-        may stand before our place. Where it does not, the lane waits for the relay."""
+        """Read a lane with a gap once more from its beginning, at once and then now and then: in a log that was lost
+        and filled again, what is missing may stand before our place. Otherwise the lane waits for the relay."""
         searched = self.to_search & self.kafka.assignment()
         self.to_search.clear()
-        if searched:
-            for partition, begin in (await self.kafka.beginning_offsets(list(searched))).items():
-                self.kafka.seek(partition, begin)
+        begins = await self.kafka.beginning_offsets(list(searched)) if searched else {}
+        for partition in self.kafka.assignment().intersection(begins):
+            self.kafka.seek(partition, begins[partition])
 
     async def _prove(self) -> None:
         """See whether the logs of lanes without news are still those in which we have our places."""
-        still = self.kafka.assignment() - self.moved
-        read = {lane for lane in still if await self.kafka.position(lane) == self.kafka.highwater(lane)}
+        read = set()
+        for lane in self.kafka.assignment() - self.moved:
+            with contextlib.suppress(IllegalStateError):  # it was given away meanwhile
+                if await self.kafka.position(lane) == self.kafka.highwater(lane):
+                    read.add(lane)
         self.moved.clear()
         self.proven = time.monotonic()
-        await self._go_to_positions(read)
+        self.to_search |= {lane for lane in read if (lane.topic, lane.partition) in self.gaps}
+        await self._go_to_positions(read - self.to_search)
 
     async def _tell_kafka(self) -> None:
         """Nothing depends on it, so nothing comes of a refusal."""

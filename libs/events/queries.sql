@@ -246,11 +246,12 @@ SELECT topic, lane, "offset", key, number, type, reason, detail, value, :now
        AS record (topic, lane, "offset", key, number, type, reason, detail, value);
 
 -- name: parked_count$
-SELECT count(*) FROM parked;
+SELECT count(*) FROM parked WHERE reason <> 'dropped';
 
 -- name: parked_list
 SELECT id, topic, lane, "offset", key, type, reason, detail, attempt, parked_at
   FROM parked
+ WHERE reason <> 'dropped'
  ORDER BY id
  LIMIT :limit;
 
@@ -258,18 +259,33 @@ SELECT id, topic, lane, "offset", key, type, reason, detail, attempt, parked_at
 -- The first parked event of each key, and every keyless one: what a redrive can try next.
 SELECT DISTINCT ON (topic, coalesce(key, id::text)) id, topic, lane, key
   FROM parked
+ WHERE reason <> 'dropped'
  ORDER BY topic, coalesce(key, id::text), id;
 
 -- name: parked_of_key
--- Everything parked for one key, in its order. Locked: one redrive at a time works on a key.
+-- The first of what is parked for one key. Locked: one redrive at a time works on a key.
 SELECT id, topic, lane, "offset", key, number, type, reason, value
   FROM parked
  WHERE topic = :topic AND (key = :key OR (:key::text IS NULL AND id = :id))
  ORDER BY id
+ LIMIT 1
    FOR UPDATE;
 
 -- name: parked_done!
 DELETE FROM parked WHERE id = ANY(:ids::bigint[]);
+
+-- name: parked_drop$
+-- A record that counts by no number of its lane is told from news by nothing but its place, and a lane is read more than
+-- once: its row stays, holds up no key, and is shown to nobody. As many as operators drop.
+WITH strays AS (
+    UPDATE parked SET reason = 'dropped', key = NULL
+     WHERE id = ANY(:ids::bigint[]) AND (number IS NULL OR reason = 'old-epoch') AND reason <> 'dropped'
+    RETURNING id
+), others AS (
+    DELETE FROM parked WHERE id = ANY(:ids::bigint[]) AND number IS NOT NULL AND reason NOT IN ('old-epoch', 'dropped')
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM strays) + (SELECT count(*) FROM others);
 
 -- name: parked_again!
 -- The first reason stays, since it names the cause; only "behind" gives way to the reason of the event itself.
@@ -293,7 +309,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE (outbox.xid, outbox.posit
            AS unsent,
        (SELECT coalesce(array_agg(name ORDER BY due_at, name), '{}') FROM job WHERE due_at <= :now AND name = ANY(:names::text[]))
            AS due,
-       (SELECT count(*) FROM parked) AS parked,
+       (SELECT count(*) FROM parked WHERE reason <> 'dropped') AS parked,
        coalesce(read.topics, '{}') AS topics, coalesce(read.lanes, '{}') AS lanes, coalesce(read.offsets, '{}') AS offsets,
        read.applied + relay.position AS moved
   FROM relay, read;

@@ -13,6 +13,9 @@ from libs.events.topics import TOPICS
 TOGETHER: Final = 40
 """Events read at once: enough for the price of a call to vanish, few enough that one bad event costs little."""
 
+KEY_BYTES_MAX: Final = 256
+"""What a store looks up is indexed, and an index takes no long values."""
+
 
 @dataclass(slots=True)
 class Read:
@@ -77,6 +80,8 @@ def _outside(read: Read, record: Any) -> codec.Envelope:
         key: str = record.key.decode()
     except UnicodeDecodeError:
         raise codec.Poison("no-key", "the key is not text") from None
+    if len(record.key) > KEY_BYTES_MAX:
+        raise codec.Poison("no-key", f"the key has {len(record.key)} bytes, and no event's has {KEY_BYTES_MAX}")
     if "\0" in key:
         raise codec.Poison("no-key", "the key holds a NUL, which no store can keep")
     read.key = key

@@ -17,7 +17,7 @@ from libs.events.codec import NUMBER_DIGITS_MAX, VALUE_BYTES_MAX, Poison
 from libs.events.contracts import Event
 from libs.events.numbering import Lane
 from libs.events.position import Position, Verdict, in_step
-from libs.events.records import Read, look_at
+from libs.events.records import KEY_BYTES_MAX, Read, look_at
 
 TOGETHER: Final = 500
 """Records read at once: enough for the price of a call to vanish, few enough to stay in the processor's cache."""
@@ -216,7 +216,8 @@ def _told(lane: Lane, pairs: Sequence[tuple[Any, Any]]) -> regular.Told | None:
         return None
     # No key of an event holds a NUL here; so where the two are the same, none of a record does.
     agree = all(keys) and b"\0".join(keys) == "\0".join(told.keys).encode()
-    return told if agree and all(map(_is_number, opened)) else None
+    short = max(map(len, keys), default=0) <= KEY_BYTES_MAX
+    return told if agree and short and all(map(_is_number, opened)) else None
 
 
 def _is_number(one: Any) -> bool:

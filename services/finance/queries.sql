@@ -220,7 +220,7 @@ SELECT what, account, expected_rupiah, found_rupiah, raised_at, cleared_at
 
 -- name: parked_events$
 -- Events that were set aside: while there are any, the books do not say everything that was told.
-SELECT count(*) FROM parked;
+SELECT count(*) FROM parked WHERE reason <> 'dropped';
 
 -- name: entries_after
 -- Pages by `entry`, which rises in commit order: what has been read once is read the same for ever, and no transaction
