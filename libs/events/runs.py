@@ -216,8 +216,8 @@ def _told(lane: Lane, pairs: Sequence[tuple[Any, Any]]) -> regular.Told | None:
         return None
     # No key of an event holds a NUL here; so where the two are the same, none of a record does.
     agree = all(keys) and b"\0".join(keys) == "\0".join(told.keys).encode()
-    short = max(map(len, keys), default=0) <= KEY_BYTES_MAX
-    return told if agree and short and all(map(_is_number, opened)) else None
+    short = agree and max(map(len, keys), default=0) <= KEY_BYTES_MAX
+    return told if short and all(map(_is_number, opened)) else None
 
 
 def _is_number(one: Any) -> bool:
