@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.fault.summary import machine
+from tests.fault.summary import code, machine
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUT: Final = ROOT / "docs" / "chaos"
@@ -37,7 +37,7 @@ TITLES: Final = {
 def leave(name: str, told: Mapping[str, Any]) -> None:
     """Print the answer of a long run, and leave it where it can be taken from."""
     LEFT.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**told, "machine": machine()}, indent=1)
+    text = json.dumps({**told, "machine": machine(), "code": code()}, indent=1)
     (LEFT / f"{name}.json").write_text(text + "\n")
     print(text)
 
@@ -86,7 +86,10 @@ def _kill_runs(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{title}, all seeds: {_counted(runs, field)}.\n"
     for run in runs:
         machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in run["machine"].items())
-        yield f"- [seed-{run['seed']}.json](seed-{run['seed']}.json). Machine: {machine}."
+        yield (
+            f"- [seed-{run['seed']}.json](seed-{run['seed']}.json). Machine: {machine}. "
+            f"Code: commit {run.get('code', 'not kept')}."
+        )
     yield ""
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,6 +60,7 @@ def summary(
         "seconds_at_the_end_of": {name: round(seconds, 1) for name, seconds in phases.items()},
         "witnessed": witnessed(logs),
         "machine": machine(),
+        "code": code(),
         "strikes": struck.log,
     }
 
@@ -104,6 +106,15 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
+
+
+def code() -> str:
+    """The commit that ran, and whether the files differed from it; "unknown" outside a checkout."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=12", "--dirty"],  # noqa: S607
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return told.stdout.strip() or "unknown"
 
 
 def write(path: Path, told: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ RUN = {
     "seed": "7", "kills": 3, "kills_by_target": {"kafka": 1, "finance": 2}, "kills_by_point": {"relay.sent": 1},
     "sleeps": {}, "restarts": {"kafka": 4}, "twins": 1, "shuffles": 2, "acknowledged": 1234, "events": 2345,
     "repeats": 3, "payments": 4, "lost": 0, "doubled": 1, "out_of_order": 0, "stuck": 0, "seconds": 90.0,
-    "witnessed": {"relays fenced": 5}, "machine": {"processors": 2}, "strikes": [{}],
+    "witnessed": {"relays fenced": 5}, "machine": {"processors": 2}, "code": "c0ffee",
+    "strikes": [{}],
 }  # fmt: skip
 
 
@@ -28,6 +29,7 @@ def test_a_kill_run_is_kept_without_its_strikes_and_shown(tmp_path: Path) -> Non
     assert "| acknowledged to clients | 1,234 |" in page
     assert "| **doubled** | 1 |" in page
     assert "finance 2, kafka 1" in page
+    assert "Code: commit c0ffee." in page
 
 
 def test_another_run_goes_by_its_name(tmp_path: Path) -> None:
@@ -45,3 +47,4 @@ def test_an_answer_is_left_with_its_machine(tmp_path: Path, monkeypatch: pytest.
     told = json.loads((tmp_path / "long-runs" / "storm.json").read_text())
     assert told["lost"] == 0
     assert told["machine"]["processors"] >= 1
+    assert told["code"]
