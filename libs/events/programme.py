@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -26,6 +27,9 @@ SHIPPED = Path(__file__).parent / "programmes"
 
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[int, Field(ge=0, le=100)]
+OfficeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+OfficeTitle = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]([ !#-\[\]-~]{0,78}[!#-\[\]-~])?$")]
+"""ASCII without `"` and `\\`, as the commitment of a draw takes it."""
 
 
 class BadProgramme(Exception):
@@ -58,6 +62,8 @@ class Draw(_Rules):
     priority_percent: Percent
     provinces: Annotated[str, Field(pattern="^by-population$")]
     appeal_days: Annotated[int, Field(ge=1, le=365)]
+    offices: dict[OfficeName, OfficeTitle] = Field(default_factory=dict)
+    """Who can take part in the ceremony of a draw. Published is the title; the name is what an account's role says."""
 
 
 class Benefit(_Rules):
@@ -142,6 +148,8 @@ class Programme(_Rules):
                 "money.appropriation",
                 "the appropriation does not pay for a single member",
             )
+        if len(set(self.draw.offices.values())) < len(self.draw.offices):
+            raise Inconsistent("draw.offices", "two offices have one title; nobody could tell them apart")
         self._waves_agree()
         return self
 
@@ -201,12 +209,15 @@ def load_programme(path: Path) -> Programme:
 
 
 def line_of(text: str, where: str) -> int:
-    """The line on which a dotted path stands (`benefit.total`, `waves.3.closes`); its table, or 1, if it is missing."""
+    """The line of a dotted path (`benefit.total`, `waves.3.closes`, `draw.offices`); of its table, or 1, without it."""
     *tables, key = where.split(".")
-    table, nth = (tables[0], int(tables[1])) if len(tables) == 2 else (".".join(tables), 0)
+    nth = int(tables.pop()) if tables and tables[-1].isdigit() else 0
+    table = ".".join(tables)
     inside, seen, line_of_table = not tables, -1, 1
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?", line):
+            if header[1] == where:
+                return number
             seen += header[1] == table
             inside = header[1] == table and seen == nth
             line_of_table = number if inside else line_of_table

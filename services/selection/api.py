@@ -112,7 +112,7 @@ def create_api(
     _add_officers(api, store, programmes, provinces, access)
     _add_changes(api, store, access)
     add_appeals(api, programmes, access)
-    add_ceremony(api, store, access)
+    add_ceremony(api, store, programmes, access)
     _add_public(api, store, {place.code: place for place in provinces}, access)
     _add_proofs(api, store, pools, signing_key)
     _add_citizens(api, pools, access)

@@ -1,5 +1,6 @@
 """HTTP of the ceremony: officials hand in what they commit to, and reveal it in time."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path
@@ -7,19 +8,17 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from libs.events.access import Access, Staff
 from libs.events.api import Now, Tx
+from libs.events.programme import OfficeName, Programme
 from services.selection import ceremony
-from services.selection.domain.ceremony import Official
 from services.selection.store import Store
 
 ProgrammeName = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
 WaveNumber = Annotated[int, Path(ge=1, le=1_000_000)]
-OfficeName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[ !#-\[\]-~]{1,80}$")]
-"""ASCII without `"` and `\\`, as the commitment takes it; spaces around it are nobody's intention."""
 Bytes32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class HandInBody(BaseModel):
-    """The office is published, the person is not. How the commitment is made: docs/draw.md, section 6."""
+    """The name of an office of the programme; its title is published, the person is not. docs/draw.md, section 6."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,8 +34,8 @@ class RevealBody(BaseModel):
     secret: Bytes32
 
 
-def add_ceremony(api: FastAPI, store: Store, access: Access) -> None:
-    """The routes of officials: whoever of the staff takes part."""
+def add_ceremony(api: FastAPI, store: Store, programmes: Mapping[str, Programme], access: Access) -> None:
+    """The routes of officials: staff with the role `office:NAME` for an office of the programme."""
     official = Annotated[Staff, Depends(access.staff("maker", "checker", "auditor"))]
 
     @api.post(
@@ -48,9 +47,11 @@ def add_ceremony(api: FastAPI, store: Store, access: Access) -> None:
     async def hand_in(
         programme: ProgrammeName, wave: WaveNumber, body: HandInBody, tx: Tx, now: Now, person: official
     ) -> dict[str, Any]:
-        told = Official(body.office, bytes.fromhex(body.secret_commitment))
-        await ceremony.hand_in(tx, store, programme, wave, told, person.person, now)
-        return {"office": told.office}
+        official = await ceremony.hand_in(
+            tx, store, programmes, programme, wave, office=body.office,
+            secret_commitment=bytes.fromhex(body.secret_commitment), staff=person, now=now,
+        )  # fmt: skip
+        return {"office": official.office}
 
     @api.post(
         "/v1/waves/{programme}/{wave}/ceremony/reveal",

@@ -1,13 +1,16 @@
 """What officials do in a ceremony, and the list of reveals that the clock closes. One transaction each."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 
+from libs.events.access import Staff
 from libs.events.database import Database, Transaction
 from libs.events.logs import get_logger
+from libs.events.programme import Programme
 from libs.events.refusal import Refused
 from services.selection import store_ceremony
-from services.selection.commands import lock
+from services.selection.commands import lock, must
 from services.selection.domain import ceremony
 from services.selection.domain.ceremony import Official
 from services.selection.domain.wave import State
@@ -18,16 +21,20 @@ log = get_logger()
 
 
 async def hand_in(
-    tx: Transaction, store: Store, programme: str, number: int, official: Official, person: str, now: datetime
-) -> None:
-    """Commit to a secret. The same again changes nothing. Raises Refused."""
+    tx: Transaction, store: Store, programmes: Mapping[str, Programme], programme: str, number: int, *, office: str,
+    secret_commitment: bytes, staff: Staff, now: datetime,
+) -> Official:  # fmt: skip
+    """Commit to a secret for an office of the programme. The same again changes nothing. Raises Refused."""
     found = await lock(tx, store, programme, number)
+    offices = programmes[programme].draw.offices if programme in programmes else {}
+    official = Official(must(ceremony.title_of(office, offices, staff.roles)), secret_commitment)
     if refusal := ceremony.open_for_hand_in(found.state, found.times.closes_at, now):
         raise Refused(refusal)
-    if await store_ceremony.official(tx, found.wave_id, person) == official:
-        return
-    if not await store_ceremony.hand_in(tx, found.wave_id, person, official, now):
+    if await store_ceremony.official(tx, found.wave_id, staff.person) == official:
+        return official
+    if not await store_ceremony.hand_in(tx, found.wave_id, staff.person, official, now):
         raise Refused(ceremony.ALREADY_HANDED_IN)
+    return official
 
 
 async def reveal(

@@ -10,14 +10,13 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from libs.events import problems
-from libs.events.access import ROLE_MISSING
+from libs.events.access import ROLE_MISSING, Staff
 from libs.events.api import TOO_LARGE
 from libs.events.database import Transaction
+from libs.events.programme import OfficeName, Programme
 from libs.events.refusal import Refusal, Refused
 from libs.pages.reader import ZONES, reader_of
 from services.selection import ceremony, changes, commands
-from services.selection.api_ceremony import OfficeName
-from services.selection.domain.ceremony import Official
 from services.selection.domain.decree import TABLE_CHARACTERS_MAX
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX
 from services.selection.page_parts import plain
@@ -90,7 +89,7 @@ Bytes32 = Annotated[str, BeforeValidator(_digits), StringConstraints(pattern=r"^
 
 
 class HandInForm(BaseModel):
-    """What an official commits to; the office is published, the person is not."""
+    """What an official commits to; the title of the office is published, the person is not."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
@@ -127,11 +126,16 @@ class Asked:
 
     request: Request
     store: Store
+    programmes: Mapping[str, Programme]
     programme: str
     wave: int
     form: Form
-    person: str
+    staff: Staff
     now: datetime
+
+    @property
+    def person(self) -> str:
+        return self.staff.person
 
     @property
     def named(self) -> tuple[Store, str, int]:
@@ -173,8 +177,10 @@ async def _approve_change(tx: Transaction, asked: Asked) -> None:
 
 async def _hand_in(tx: Transaction, asked: Asked) -> None:
     told = HandInForm.model_validate(asked.form)
-    official = Official(told.office, bytes.fromhex(told.secret_commitment))
-    await ceremony.hand_in(tx, *asked.named, official, asked.person, asked.now)
+    await ceremony.hand_in(
+        tx, asked.store, asked.programmes, asked.programme, asked.wave, office=told.office,
+        secret_commitment=bytes.fromhex(told.secret_commitment), staff=asked.staff, now=asked.now,
+    )  # fmt: skip
 
 
 async def _reveal(tx: Transaction, asked: Asked) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import RedirectResponse
 
-from libs.events.access import Access
+from libs.events.access import Access, Staff
 from libs.events.api import Now, Tx
 from libs.events.database import Transaction
 from libs.events.programme import Programme
@@ -15,6 +15,7 @@ from libs.events.refusal import Refusal, Refused
 from libs.pages.look import Look
 from services.selection import commands, sign_in, store_ceremony, store_changes, web_officers_appeals
 from services.selection.commands import UNKNOWN_WAVE
+from services.selection.domain.ceremony import offices_of
 from services.selection.domain.quotas import Province
 from services.selection.domain.wave import Draw, State, legal, mark, possible
 from services.selection.officer_forms import MAKER, Asked, Form, ProposalForm, do, filled, form_of, step_of
@@ -133,8 +134,7 @@ def _add_wave(
             mark=mark(view),
             legal=steps_now,
             change=change if change and change.step in steps_now else None,
-            ceremony=ceremony_parts(await store_ceremony.officials(tx, wave_id), view),
-            official=await store_ceremony.official(tx, wave_id, session.staff.person),
+            **await _ceremony(tx, view, session.staff, programmes.get(programme)),
             done=told.get("done", ""),
         )
 
@@ -152,13 +152,22 @@ def _add_wave(
     ) -> Response:
         form = await form_of(request)
         officer = sign_in.checked(session, form.get("proof", ""))
-        roles, work = step_of(step, Asked(request, store, programme, wave, form, officer.staff.person, now))
+        roles, work = step_of(step, Asked(request, store, programmes, programme, wave, form, officer.staff, now))
         refusals = await do(request, officer, roles, work)
         if not refusals:
             return RedirectResponse(f"{FOLDER}/{programme}/{wave}?selesai={step}", 303)
         async with request.app.state.database.transaction() as tx:
             told = {"refusals": refusals, "form": form | {"step": step}}
             return await show(request, tx, officer, programme, wave, told)
+
+
+async def _ceremony(tx: Transaction, view: Mapping[str, Any], staff: Staff, rules: Programme | None) -> dict[str, Any]:
+    """What a page says of the officials' secrets, to one who may be such an official."""
+    return {
+        "ceremony": ceremony_parts(await store_ceremony.officials(tx, view["wave_id"]), view),
+        "official": await store_ceremony.official(tx, view["wave_id"], staff.person),
+        "offices": offices_of(rules.draw.offices, staff.roles) if rules else {},
+    }
 
 
 def _add_proposal(

@@ -32,7 +32,8 @@ CLIENTS: Final = "".join(
     f'[[clients]]\nclient_id = "{account}"\nclient_secret = "secret of {account}"\nperson = "{account}"\n'
     f"roles = {json.dumps(roles.split())}\n"
     for account, roles in (
-        ("ani", "maker"), ("budi", "checker"), ("citra", "partner"), ("dewi", "auditor"), ("eka", "maker checker"),
+        ("ani", "maker office:committee"), ("budi", "checker office:management"), ("citra", "partner"),
+        ("dewi", "auditor office:ombudsman"), ("eka", "maker checker"),
     )
 )  # fmt: skip
 CROWD: Final = 600

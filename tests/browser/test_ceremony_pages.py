@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 MAKER_OF_SECRETS = Path(__file__).parents[2] / "services/selection/pages/secret.html"
 PUBLIC, OFFICERS = f"/gelombang/{PROGRAMME}/1", f"/petugas/{PROGRAMME}/1"
-OFFICES = {"ani": "Kementerian Keuangan", "budi": "Inspektorat", "dewi": "Ombudsman"}
+OFFICES = {"ani": "Komite Cipta Kerja", "budi": "Manajemen Pelaksana", "dewi": "Ombudsman Republik Indonesia"}
 
 
 def made(window: Window, programme: str, wave: int) -> tuple[str, str]:
@@ -58,7 +58,7 @@ def test_a_ceremony_from_the_first_commitment_to_a_checked_bundle(site: Site, ch
             sign_in(site, official, account)
             official.page.goto(site.url + OFFICERS)
             official.page.click("summary")
-            official.page.fill("#office", office)
+            official.page.select_option("#office", label=office)
             official.page.fill("#secret_commitment", commitment[:-1])
             official.follow("button:has-text('Serahkan janji')")
             assert official.page.get_attribute("#secret_commitment", "aria-invalid") == "true"
@@ -117,14 +117,14 @@ def check_bundle(site: Site, chromium: Any, path: Path) -> None:
         verdict, differs = judged(verifier, path.read_bytes())
         assert (verdict, differs) == ("verdict", [])
         told = verifier.page.inner_text("#checks")
-        assert "Ombudsman tidak membuka rahasianya" in told
-        assert "Kementerian Keuangan membuka rahasia yang dijanjikannya" in told
+        assert "Ombudsman Republik Indonesia tidak membuka rahasianya" in told
+        assert "Komite Cipta Kerja membuka rahasia yang dijanjikannya" in told
         # What a browser can not compute is said in the verdict, and how to check it beside it.
         assert "perlu Anda periksa sendiri" in verifier.page.inner_text("#verdict")
         assert "Belum diperiksa: apakah angka acak ini sungguh diterbitkan sumbernya" in told
         verifier.seen("verifier-ceremony")
         data = path.read_bytes()
-        secret = data.index(b'[\\"Inspektorat\\",\\"') + len(b'[\\"Inspektorat\\",\\"')
+        secret = data.index(b'[\\"Manajemen Pelaksana\\",\\"') + len(b'[\\"Manajemen Pelaksana\\",\\"')
         flipped = bytearray(data)
         flipped[secret] = ord("0") if flipped[secret] != ord("0") else ord("1")
         verdict, differs = judged(verifier, bytes(flipped))

@@ -136,11 +136,15 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--changes", type=int, default=200, help="joins and leaves together")
+    parser.add_argument("--at-least", type=float, default=0.0, help="of the steady rate")
     told = parser.parse_args()
     collect_seldom()
     result = asyncio.run(whole(told.seed, told.events, told.changes))
-    leave("storm", result)
-    return int(bool(result["lost"] or result["doubled"] or result["out_of_order"]))
+    found = [f"{result[name]} {name}" for name in ("lost", "doubled", "out_of_order") if result[name]]
+    if result["ratio"] < told.at_least:
+        found.append(f"the storm went at {result['ratio']} of the steady rate; {told.at_least} is asked for")
+    leave("storm", result | {"wrong": found})
+    return int(bool(found))
 
 
 if __name__ == "__main__":

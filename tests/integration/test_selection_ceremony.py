@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from libs.events.access import Staff
 from libs.events.refusal import Refused
 from services.selection import bundle, ceremony, verify_draw
-from services.selection.domain.ceremony import LAST_WORD, Official, secret_commitment, signed_bytes
+from services.selection.domain.ceremony import LAST_WORD, secret_commitment, signed_bytes
 from services.selection.draws import draw_one
 from tests.conftest import MakeDatabase
 from tests.integration.selection_world import (
@@ -30,7 +31,10 @@ from tests.integration.selection_world import (
 from tests.reference import draw_by_the_letter as letter
 
 SECRETS = {person: sha256(person.encode()).digest() for person in ("ani", "budi", "citra")}
-OFFICES = {"ani": "Ombudsman", "budi": "Treasury", "citra": "Manpower"}
+OFFICES = {"ani": "ombudsman", "budi": "committee", "citra": "management"}
+TITLES = {
+    "ombudsman": "Ombudsman Republik Indonesia", "committee": "Komite Cipta Kerja", "management": "Manajemen Pelaksana",
+}  # fmt: skip
 DEADLINE = DRAWS - LAST_WORD
 
 
@@ -40,10 +44,14 @@ async def world(database: MakeDatabase) -> AsyncIterator[World]:
         yield opened
 
 
-async def hand_in(world: World, person: str, secret: bytes | None = None) -> None:
-    told = Official(OFFICES[person], secret_commitment(PROGRAMME, 1, secret or SECRETS[person]))
+async def hand_in(world: World, person: str, secret: bytes | None = None, office: str = "") -> None:
+    machine = world.machine
     async with world.database.transaction() as tx:
-        await ceremony.hand_in(tx, world.machine.store, PROGRAMME, 1, told, person, world.clock.now())
+        await ceremony.hand_in(
+            tx, machine.store, machine.programmes, PROGRAMME, 1, office=office or OFFICES[person],
+            secret_commitment=secret_commitment(PROGRAMME, 1, secret or SECRETS[person]),
+            staff=Staff(person, person, frozenset({f"office:{OFFICES[person]}"})), now=world.clock.now(),
+        )  # fmt: skip
 
 
 async def reveal(world: World, person: str, secret: bytes | None = None, at: datetime | None = None) -> None:
@@ -74,7 +82,10 @@ async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(
     randomness = json.loads(view["commitment"])["randomness"]
     assert randomness["source"] == "ceremony"
     assert randomness["officials"] == sorted(
-        ([OFFICES[person], secret_commitment(PROGRAMME, 1, secret).hex()] for person, secret in SECRETS.items()),
+        (
+            [TITLES[OFFICES[person]], secret_commitment(PROGRAMME, 1, secret).hex()]
+            for person, secret in SECRETS.items()
+        ),
         key=lambda official: official[1],
     )
     assert (view["reveal_until"], view["draw_due_at"]) == (DEADLINE, DRAWS)
@@ -91,7 +102,8 @@ async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(
     with pytest.raises(Refused, match="no-reveals-now"):
         await reveal(world, "citra", at=DEADLINE)
     named = dict(json.loads(view["reveals"])["reveals"])
-    assert named == {"Ombudsman": SECRETS["ani"].hex(), "Treasury": SECRETS["budi"].hex(), "Manpower": None}
+    spoken_for = {TITLES[OFFICES[person]]: SECRETS[person].hex() for person in ("ani", "budi")}
+    assert named == spoken_for | {TITLES["management"]: None}
     Ed25519PublicKey.from_public_bytes(world.machine.signer.public_key).verify(
         view["reveals_signature"], signed_bytes(view["reveals"])
     )
@@ -109,9 +121,9 @@ async def test_secrets_and_the_round_make_the_seed_and_the_silent_one_is_named(
     assert verify_draw.main([str(file), *key]) == 0
     said = capsys.readouterr().out
     assert "the list of reveals was closed and signed" in said
-    assert "Manpower did not reveal their secret" in said
+    assert "Manajemen Pelaksana did not reveal their secret" in said
     # The silent one can not be left out, nor somebody else's secret be put in afterwards.
-    silent, spoken = b'\\"Manpower\\",null', b'\\"Manpower\\",\\"' + b"22" * 32 + b'\\"'
+    silent, spoken = b'\\"Manajemen Pelaksana\\",null', b'\\"Manajemen Pelaksana\\",\\"' + b"22" * 32 + b'\\"'
     for old, new in ((silent, spoken), (SECRETS["ani"].hex().encode(), b"11" * 32)):
         assert file.read_bytes().count(old) == 1
         file.write_bytes(b"".join(pages).replace(old, new))
@@ -170,6 +182,16 @@ async def test_a_commitment_is_handed_in_once_and_in_time(world: World) -> None:
     await world.tick(CLOSES)
     with pytest.raises(Refused, match="hand-in-closed"):
         await hand_in(world, "budi")
+
+
+async def test_nobody_speaks_for_an_office_that_is_not_theirs(world: World) -> None:
+    await world.announce(seats=10)
+    with pytest.raises(Refused, match="not-your-office"):
+        await hand_in(world, "ani", office="committee")
+    with pytest.raises(Refused, match="no-such-office") as refused:
+        await hand_in(world, "ani", office="palace")
+    assert "committee, management, ombudsman" in refused.value.refusals[0].en
+    assert (await world.view())["reveal_until"] is None
 
 
 async def test_a_wrong_secret_and_a_stranger_are_refused(world: World) -> None:

@@ -51,6 +51,7 @@ def edited(old: str, new: str) -> tuple[str, int]:
         ("seats = 224_615", "seats = -1", "waves.2.seats", "greater than or equal to 0"),
         ("closes = 2020-04-30", "closes = 2020-04-30T16:00:00", "waves.2.closes", "timezone"),
         ("algorithm = ", 'algorithm = "draw/2"', "draw.algorithm", "match pattern"),
+        ("ombudsman = ", "ombudsman = 'Om\"buds'", "draw.offices.ombudsman", "match pattern"),
     ],
 )
 def test_every_inconsistency_names_file_line_rule_and_remedy(
@@ -64,6 +65,12 @@ def test_every_inconsistency_names_file_line_rule_and_remedy(
     told = load(tmp_path, text)
     assert told.startswith(f"programme.toml, line {line}: {where}: ")
     assert remedy in told
+
+
+def test_two_offices_of_one_title_name_the_line_of_their_table(tmp_path: Path) -> None:
+    text, line = edited("management = ", 'management = "Komite Cipta Kerja"')
+    told = load(tmp_path, text)
+    assert told.startswith(f"programme.toml, line {line - 2}: draw.offices: two offices have one title")
 
 
 def test_a_rule_that_is_missing_names_the_line_of_its_table(tmp_path: Path) -> None:

@@ -27,6 +27,16 @@ SECRET_TAG: Final = b"gelombang draw/1 secret\x00"
 SEED_TAG: Final = b"gelombang draw/1 ceremony\x00"
 REVEALS_TAG: Final = b"gelombang draw/1 reveals\x00"
 
+OFFICE_ROLE: Final = "office:"
+"""What stands before the name of an office in a role of whoever speaks for it."""
+
+NOT_YOUR_OFFICE: Final = Refusal(
+    "not-your-office",
+    403,
+    "Akun Anda tidak mewakili jabatan ini. Pilih jabatan Anda, atau mintalah perannya kepada pengelola akun.",
+    "Your account does not speak for this office. Name your own, or ask whoever runs the accounts for its role.",
+    "office",
+)
 HAND_IN_CLOSED: Final = Refusal(
     "hand-in-closed",
     409,
@@ -80,6 +90,25 @@ class Ceremony:
 def secret_commitment(programme: str, wave: int, secret: bytes) -> bytes:
     """What an official hands in; it is good for this wave alone."""
     return sha256(SECRET_TAG + programme.encode("ascii") + b"\x00" + wave.to_bytes(4, "big") + secret).digest()
+
+
+def offices_of(offices: Mapping[str, str], roles: frozenset[str]) -> dict[str, str]:
+    """Of a programme's offices, titles by name, those that a person of these roles speaks for."""
+    return {name: title for name, title in offices.items() if OFFICE_ROLE + name in roles}
+
+
+def title_of(office: str, offices: Mapping[str, str], roles: frozenset[str]) -> str | Refusal:
+    """What is published of an office, where the programme has it and the person speaks for it."""
+    if office not in offices:
+        known = ", ".join(sorted(offices)) or "-"
+        return Refusal(
+            "no-such-office",
+            422,
+            f"Program ini tidak memuat jabatan itu untuk undian. Yang dimuat: {known}.",
+            f"This programme has no such office in its draws. It has: {known}.",
+            "office",
+        )
+    return offices[office] if OFFICE_ROLE + office in roles else NOT_YOUR_OFFICE
 
 
 def open_for_hand_in(state: State, closes_at: datetime, now: datetime) -> Refusal | None:
