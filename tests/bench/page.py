@@ -39,7 +39,7 @@ def _section(name: str, told: Mapping[str, Any], drawn: bool) -> Iterator[str]:
         yield ""
     yield from (f"- {note}" for note in told.get("notes", ()))
     settings = ", ".join(f"`{key}={value}`" for key, value in told.get("settings", {}).items())
-    yield f"\nDurability: {settings}." if settings else ""
+    yield f"\nSettings: {settings}." if settings else ""
     on = told.get("machine", {}).items()
     yield "Machine: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in on) + "."
     yield f"All figures: [{name}.json]({name}.json).\n"
@@ -50,17 +50,22 @@ def _ratios(told: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "| ratio | median | min – max | pairs | wanted | |\n|---|--:|--:|--:|--:|---|"
     for name, value in told["ratios"].items():
-        wanted = told.get("wanted", {}).get(name)
-        verdict = "– | to compare" if wanted is None else f"≥ {wanted:g} | {_verdict(value, wanted)}"
+        least, most = told.get("wanted", {}).get(name), told.get("wanted_at_most", {}).get(name)
+        if least is not None:
+            verdict = f"≥ {least:g} | {_verdict(value, value['median'] >= least)}"
+        elif most is not None:
+            verdict = f"≤ {most:g} | {_verdict(value, value['median'] <= most)}"
+        else:
+            verdict = "– | to compare"
         numbers = f"{value['median']:.2f} | {value['min']:.2f} – {value['max']:.2f} | {value['pairs']}"
         yield f"| {name} | {numbers} | {verdict} |"
     yield ""
 
 
-def _verdict(value: Mapping[str, Any], wanted: float) -> str:
+def _verdict(value: Mapping[str, Any], met: bool) -> str:
     if value["pairs"] < PAIRS_MIN:
         return "too few pairs to say"
-    return "met" if value["median"] >= wanted else "**not met**"
+    return "met" if met else "**not met**"
 
 
 def _figures(told: Mapping[str, Any]) -> Iterator[str]:

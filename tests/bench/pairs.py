@@ -24,14 +24,15 @@ Run = Callable[[], Awaitable[float]]
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """What is wanted of `ours` against `rival`: `at_least` times its figure, in the median of the pairs.
+    """What is wanted of `ours` against `rival`: `at_least`, or `at_most`, times its figure, in the median of the pairs.
 
-    Without `at_least` it is there to compare: what a raw part, doing nothing else, reaches against that rival.
+    Without either it is there to compare: what a raw part, doing nothing else, reaches against that rival.
     """
 
     ours: str
     rival: str
     at_least: float | None = None
+    at_most: float | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +106,7 @@ def as_json(report: Report, on: Mapping[str, Any]) -> dict[str, Any]:
         "settings": dict(report.settings),
         "ratios": ratios,
         "wanted": {name: ratio.at_least for name, ratio in report.wanted.items() if ratio.at_least},
+        "wanted_at_most": {name: ratio.at_most for name, ratio in report.wanted.items() if ratio.at_most},
         "unit": report.unit,
         "figures": {
             name: {**spread(values), "each": list(map(_short, values))} for name, values in report.figures.items()
@@ -140,6 +142,7 @@ def print_out(told: Mapping[str, Any]) -> None:
         print(f"  {name:<40} {value['median']:>12,} {told['unit']} ({value['min']:,} … {value['max']:,})")
     for name, value in told["ratios"].items():
         told_spread = f"{value['min']} … {value['max']}, {value['pairs']} pairs"
-        print(f"  {name:<40} {value['median']:>12} ({told_spread}; wanted {told['wanted'].get(name, '-')})")
+        wanted = told["wanted"].get(name) or told["wanted_at_most"].get(name, "-")
+        print(f"  {name:<40} {value['median']:>12} ({told_spread}; wanted {wanted})")
     for name, value in told["single"].items():
         print(f"  {name:<40} {value}")
