@@ -4,21 +4,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import Depends, FastAPI, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from libs.events.access import Access, Citizen, Staff
 from libs.events.api import Now, Tx, new_api
 from libs.events.programme import Programme
-from libs.events.refusal import Refusal, Refused
-from services.selection import bundle, changes, commands, store_appeals, store_ceremony, store_changes, views, web
+from libs.events.refusal import Refused
+from services.selection import changes, commands, store_appeals, store_ceremony, store_changes, views, web
 from services.selection.api_appeals import add_appeals
 from services.selection.api_ceremony import add_ceremony
+from services.selection.api_proofs import add_proofs
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.quotas import Province
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX, State
 from services.selection.officer_forms import QuotaTable
+from services.selection.page_parts import PROGRAMME_PATTERN, ProgrammeName, WaveNumber
 from services.selection.pool_store import PoolStore
 from services.selection.store import Store
 
@@ -26,31 +27,8 @@ WAVES_MAX: Final = 1_000
 DRAWS_MAX: Final = 100
 SEATS_PER_PAGE: Final = 1_000
 
-PROGRAMME_PATTERN: Final = r"^[a-z0-9-]{1,40}$"
-ProgrammeName = Annotated[str, Path(pattern=PROGRAMME_PATTERN)]
-WaveNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 ChangeId = Annotated[int, Path(ge=1, le=2**62)]
 After = Annotated[int, Query(ge=0, le=SEATS_MAX)]
-Attempt = Annotated[int | None, Query(ge=1, le=1_000)]
-
-NOT_PUBLISHED: Final = Refusal(
-    "not-published",
-    409,
-    "Gelombang ini belum diumumkan hasilnya; berkas undian tersedia setelah pengumuman.",
-    "This wave is not published yet; the bundle is there once it is.",
-)
-NEVER_DRAWN: Final = Refusal(
-    "never-drawn",
-    409,
-    "Undian ini dibatalkan sebelum dijalankan, jadi tidak ada hasil dan berkasnya. Janjinya tetap dapat diunduh.",
-    "This draw was given up before it ran, so it has no result and no bundle. Its commitment can still be had.",
-)
-NOT_COMMITTED: Final = Refusal(
-    "not-committed",
-    409,
-    "Daftar peserta gelombang ini belum dikunci, jadi belum ada janji yang ditandatangani.",
-    "The pool of this wave is not frozen yet, so no commitment was signed.",
-)
 
 
 class _Times(BaseModel):
@@ -114,7 +92,7 @@ def create_api(
     add_appeals(api, programmes, access)
     add_ceremony(api, store, programmes, access)
     _add_public(api, store, {place.code: place for place in provinces}, access)
-    _add_proofs(api, store, pools, signing_key)
+    add_proofs(api, store, pools, signing_key)
     _add_citizens(api, pools, access)
     web.add_pages(api, store, programmes, provinces, access, signing_key)
     return api
@@ -233,57 +211,6 @@ def _add_public(api: FastAPI, store: Store, provinces: Mapping[str, Province], a
             raise Refused(UNKNOWN_WAVE)
         rows = await store.recycled_seats(tx, view["wave_id"], after, SEATS_PER_PAGE)
         return [views.recycled_seat(row) for row in rows]
-
-
-def _add_proofs(api: FastAPI, store: Store, pools: PoolStore, signing_key: bytes) -> None:
-    """What people keep, to check a draw with it later."""
-
-    @api.get("/v1/signing-key", tags=["public"], summary="The key that signs commitments here")
-    async def key() -> dict[str, str]:
-        return {"algorithm": "Ed25519", "signing_key": signing_key.hex()}
-
-    @api.get(
-        "/v1/waves/{programme}/{wave}/commitment",
-        tags=["public"],
-        summary="The signed commitment as one text, to be kept before the draw",
-    )
-    async def commitment(
-        programme: ProgrammeName, wave: WaveNumber, tx: Tx, answer: Response, attempt: Attempt = None
-    ) -> dict[str, str]:
-        view = await store.view(tx, programme, wave, attempt)
-        if view is None:
-            raise Refused(UNKNOWN_WAVE)
-        if view["commitment"] is None:
-            raise Refused(NOT_COMMITTED)
-        answer.headers["content-disposition"] = _kept_as(view, attempt, "commitment.json")
-        return bundle.promise(view)
-
-    @api.get(
-        "/v1/waves/{programme}/{wave}/bundle",
-        tags=["public"],
-        summary="Everything needed to run the draw again (JSON Lines)",
-        response_class=StreamingResponse,
-    )
-    async def public_bundle(
-        programme: ProgrammeName, wave: WaveNumber, tx: Tx, request: Request, attempt: Attempt = None
-    ) -> StreamingResponse:
-        view = await store.view(tx, programme, wave, attempt)
-        if view is None:
-            raise Refused(UNKNOWN_WAVE)
-        # A draw that was set aside or voided can be run again too: what was given up is not hidden.
-        if not views.result_is_public(view):
-            raise Refused(NEVER_DRAWN if view["state"] == State.VOIDED else NOT_PUBLISHED)
-        return StreamingResponse(
-            bundle.write(request.app.state.database, pools, view),
-            media_type="application/jsonl",
-            headers={"content-disposition": _kept_as(view, attempt, "draw.jsonl")},
-        )
-
-
-def _kept_as(view: Mapping[str, Any], asked: int | None, ending: str) -> str:
-    """The name of a file that people keep; those of two attempts are never the same."""
-    attempt = f"-attempt-{view['attempt']}" if asked or view["attempt"] > 1 else ""
-    return f'attachment; filename="{view["programme"]}-{view["wave"]}{attempt}.{ending}"'
 
 
 def _add_citizens(api: FastAPI, pools: PoolStore, access: Access) -> None:

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path
+from fastapi import Depends, FastAPI
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from libs.events.access import Access, Staff
 from libs.events.api import Now, Tx
 from libs.events.programme import OfficeName, Programme
 from services.selection import ceremony
+from services.selection.page_parts import ProgrammeName, WaveNumber
 from services.selection.store import Store
 
-ProgrammeName = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
-WaveNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 Bytes32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -24,7 +24,8 @@ STEPS: Final = {  # a step of a wave's life with the column of its time, and whe
     State.PUBLISHED: ("published_at", "published_at"),
 }
 
-ProgrammeName = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
+PROGRAMME_PATTERN: Final = r"^[a-z0-9-]{1,40}$"
+ProgrammeName = Annotated[str, Path(pattern=PROGRAMME_PATTERN)]
 WaveNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 
 

@@ -109,6 +109,7 @@ async def test_a_wave_from_the_first_request_to_the_verified_bundle(
     assert mine[0]["state"] == "waiting"
     assert mine[0]["inclusion"]["root"] == shown["root"]
     early = await client.get(f"{WAVE}/bundle")
+    assert early.headers.get("cache-control", "no-store") == "no-store"
     assert (early.status_code, early.json()["errors"][0]["code"]) == (409, "not-published")
 
     await world.tick(DRAWS)
@@ -123,6 +124,10 @@ async def test_a_wave_from_the_first_request_to_the_verified_bundle(
 
     bundle = await client.get(f"{WAVE}/bundle")
     assert bundle.headers["content-disposition"] == f'attachment; filename="{PROGRAMME}-1.draw.jsonl"'
+    # What never changes is had once: by a reader who asks again, and by any cache in between.
+    assert "immutable" in bundle.headers["cache-control"]
+    again = await client.get(f"{WAVE}/bundle", headers={"if-none-match": f'"other", {bundle.headers["etag"]}'})
+    assert (again.status_code, again.content) == (304, b"")
     file = tmp_path / "bundle"
     file.write_bytes(bundle.content)
     assert verify_draw.main([str(file)]) == 0
