@@ -191,6 +191,16 @@ class Me(BaseModel):
     applications: list[ApplicationState]
 
 
+class OwnDraw(BaseModel):
+    """A citizen's own numbers in a draw, to be checked against the published bundle."""
+
+    ticket: str
+    rank: int | None
+    cutoff: str | None
+    proof: str
+    """Where selection gives the inclusion proof."""
+
+
 class Step(BaseModel):
     at: datetime
     what: str
@@ -200,6 +210,7 @@ class Step(BaseModel):
     next_id: str | None
     next_en: str | None
     deadline: datetime | None
+    draw: OwnDraw | None
 
 
 class WaveState(BaseModel):

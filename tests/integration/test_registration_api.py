@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from deploy.local.databases import ServiceDatabase
 from libs.events.clock import FileClock
+from libs.events.contracts import NotSelected
 from libs.events.database import open_database
 from services.registration.main import service
 from services.registration.settings import Settings
@@ -124,6 +125,19 @@ async def test_from_the_first_visit_to_a_place_in_a_wave(site: Site) -> None:
     ]  # fmt: skip
     assert steps[4]["wave"] == 1
     assert steps[4]["next_id"].startswith("Tunggu")
+
+
+async def test_a_result_shows_the_citizens_own_numbers_in_the_draw(site: Site) -> None:
+    citizen = await site.verified()
+    await site.desk.open_wave()
+    joined = await site.http.post("/v1/me/applications", json={"programme": "prakerja-2020", "wave": 1})
+    assert joined.status_code == 201
+    told = {"citizen_id": citizen, "application_id": "a" * 32, "programme": "prakerja-2020", "wave": 1}
+    await site.desk.hear(NotSelected(reason="lost-draw", at=MONDAY, ticket="9" * 64, rank=8, cutoff="1" * 64, **told))
+    steps = (await site.http.get("/v1/me/timeline")).json()
+    result = next(step for step in steps if step["what"] == "not-selected")
+    assert result["draw"] == {"ticket": "9" * 64, "rank": 8, "cutoff": "1" * 64, "proof": "/v1/me/draws"}
+    assert {step["draw"] for step in steps if step is not result and step["what"] == "applied"} == {None}
 
 
 async def test_the_same_registration_again_is_the_same_answer(site: Site) -> None:

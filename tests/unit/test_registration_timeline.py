@@ -76,11 +76,11 @@ def test_whoever_was_left_out_hears_until_when_to_appeal_and_whoever_lost_hears_
 
 
 def test_a_result_carries_the_citizens_own_numbers_and_an_exclusion_has_none() -> None:
-    own = {"ticket": "9" * 64, "rank": 8, "cutoff": "1" * 64}
+    own, proof = {"ticket": "9" * 64, "rank": 8, "cutoff": "1" * 64}, {"proof": "/v1/me/draws"}
     lost = entry_of(NotSelected(application_id="a" * 32, reason="lost-draw", **own, **WHO))
-    assert drawn(lost.what, lost.data) == own
+    assert drawn(lost.what, lost.data) == own | proof
     won = entry_of(selected().model_copy(update={"cutoff": "1" * 64}))
-    assert drawn(won.what, won.data) == {"ticket": "0" * 64, "rank": 7, "cutoff": "1" * 64}
+    assert drawn(won.what, won.data) == own | proof | {"ticket": "0" * 64, "rank": 7}
     excluded = entry_of(NotSelected(application_id="a" * 32, reason="blacklist", **WHO))
     assert drawn(excluded.what, excluded.data) is None
     assert drawn("applied", {"ticket": "0" * 64}) is None

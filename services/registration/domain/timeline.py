@@ -49,6 +49,9 @@ STAGES: Final[Mapping[str, int]] = {
 
 AGAIN: Final = "/"
 
+PROOFS: Final = "/v1/me/draws"
+"""Where selection shows citizens the inclusion proofs of their own applications."""
+
 OWN: Final = frozenset({"registered", "email-confirmed", "applied", "application-withdrawn"})
 
 
@@ -86,10 +89,13 @@ def own_step(citizen_id: str, what: str, at: datetime, *meaning: str, **data: An
 
 
 def drawn(what: str, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A citizen's own numbers in a draw: what they need to check their result against the published bundle."""
+    """A citizen's own numbers in a draw: what they need to check their result against the published bundle.
+
+    The proof that they were in the pool stays where it is, to be asked for: some 1,500 bytes for each of ten million.
+    """
     if what not in ("selected-in-batch", "not-selected") or not data.get("ticket"):
         return None
-    return {name: data.get(name) for name in ("ticket", "rank", "cutoff")}
+    return {**{name: data.get(name) for name in ("ticket", "rank", "cutoff")}, "proof": PROOFS}
 
 
 def step_name(what: str, nth: int = 1) -> str:
