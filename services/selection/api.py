@@ -182,7 +182,7 @@ def _add_public(api: FastAPI, store: Store, provinces: Mapping[str, Province], a
         return [views.listed(row) for row in await store.listed(tx, WAVES_MAX, announced=True)]
 
     @api.get("/v1/waves/{programme}/{wave}", tags=["public"], summary="One wave: times, quotas, commitment, result")
-    async def wave(programme: ProgrammeName, wave: WaveNumber, tx: Tx, request: Request) -> dict[str, Any]:
+    async def wave(programme: ProgrammeName, wave: WaveNumber, tx: Tx, now: Now, request: Request) -> dict[str, Any]:
         view = await store.view(tx, programme, wave)
         if view is None or (view["approved_at"] is None and "authorization" not in request.headers):
             raise Refused(UNKNOWN_WAVE)
@@ -190,7 +190,8 @@ def _add_public(api: FastAPI, store: Store, provinces: Mapping[str, Province], a
             await officer(request)
         wave_id = view["wave_id"]
         quotas, strata = await store.quotas(tx, wave_id), await store.strata(tx, wave_id)
-        told = views.wave(view, quotas, strata, await store.sources_of_recycled_seats(tx, wave_id), provinces)
+        sources = await store.sources_of_recycled_seats(tx, wave_id)
+        told = views.wave(view, quotas, strata, sources, provinces, now)
         return told | {
             "changes": views.changes(await store_changes.changes(tx, programme, wave)),
             "set_aside": views.set_aside(await store_changes.attempts(tx, programme, wave)),

@@ -10,7 +10,7 @@ from fastapi import Path, Request
 from libs.events.clock import end_of_day
 from libs.events.programme import Programme
 from libs.pages.reader import reader_of
-from services.selection import views
+from services.selection import views_due
 from services.selection.domain.ceremony import Official
 from services.selection.domain.quotas import TIERS, Stratum
 from services.selection.domain.wave import State
@@ -39,7 +39,7 @@ def title(request: Request, programmes: Mapping[str, Programme], name: str) -> s
 
 def due(request: Request, view: Mapping[str, Any]) -> str:
     """What a wave waits for, as a sentence; empty where nothing is due."""
-    told = views.due(view)
+    told = views_due.due(view)
     return str(told[reader_of(request).language]) if told else ""
 
 

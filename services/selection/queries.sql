@@ -464,6 +464,7 @@ SELECT w.wave_id, w.programme, w.wave, w.attempt, w.state, w.seats, w.recycle, w
        w.proposed_at, w.approved_at, w.waiting, w.applications_seen, w.lanes_missing, w.commitment, w.signature, w.root,
        w.pool_count, w.beacon_round, w.draw_due_at, w.committed_at, w.beacon_signature, w.randomness, w.seed, w.winners, w.drawn_at, w.not_selected,
        w.published_at, w.void_reason, w.void_asked_at, w.voided_at, w.reveal_until, w.reveals, w.reveals_signature,
+       w.announced_up_to IS NOT NULL AS results_sent,
        i.count AS intake_count
   FROM wave w
   LEFT JOIN intake i ON i.wave_id = w.wave_id
@@ -563,7 +564,7 @@ SELECT uuid_send(p.application_id) AS application_id
 
 -- name: wave_people^
 -- Who asked for what waits, and whether it is too late for that: for officers alone.
-SELECT maker_person, void_maker_person, announced_up_to IS NOT NULL AS results_sent
+SELECT maker_person, void_maker_person
   FROM wave
  WHERE wave_id = :wave_id;
 

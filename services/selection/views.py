@@ -1,98 +1,15 @@
-"""What officers, the public and citizens are shown: rows as JSON, and sentences for what is due next."""
+"""What officers, the public and citizens are shown: rows as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from services.selection.domain import pool
 from services.selection.domain.ceremony import Official
 from services.selection.domain.quotas import Province, Stratum
-from services.selection.domain.wave import State, legal, mark
-
-Row = Mapping[str, Any]
-
-DUE: Final = {
-    State.PROPOSED: ("approve", None, "Menunggu persetujuan pemeriksa.", "Waiting for a checker's approval."),
-    State.ANNOUNCED: ("open", "opens_at", "Pendaftaran akan dibuka.", "The intake will open."),
-    State.OPEN: ("close", "closes_at", "Pendaftaran akan ditutup.", "The intake will close."),
-    State.CLOSED: ("commit", None, "Daftar peserta undian akan dikunci.", "The pool will be frozen and signed."),
-    State.COMMITTED: ("draw", "draw_due_at", "Undian akan dijalankan.", "The draw will run."),
-    State.DRAWN: ("publish", None, "Hasil sedang dikirim.", "Results are being sent."),
-}
-
-WAITING: Final = {
-    "intake-closed-missing": (
-        "Menunggu layanan pendaftaran menyatakan jumlah pendaftar.",
-        "Waiting for registration to state how many applications there are.",
-    ),
-    "applications-missing": (
-        "Sebagian pendaftaran belum sampai; undian menunggu sampai lengkap.",
-        "Some applications have not arrived yet; the draw waits until they are complete.",
-    ),
-    "applications-too-many": (
-        "Ada pendaftaran yang sudah ditarik tetapi kabarnya belum sampai; undian menunggu.",
-        "More applications stand here than registration has stated; the draw waits for the withdrawals.",
-    ),
-    "applications-differ": (
-        "Jumlah pendaftaran cocok tetapi daftarnya tidak; undian menunggu pemeriksaan.",
-        "The number of applications agrees, but they are not the same ones; the draw waits until that is cleared up.",
-    ),
-    "another-draw": (
-        "Gelombang lain sedang menunggu undiannya; gelombang ini menyusul.",
-        "Another wave is waiting for its draw; this one follows.",
-    ),
-    "beacon-silent": (
-        "Sumber angka acak publik tidak menjawab; akan dicoba lagi.",
-        "The public randomness beacon does not answer; it will be asked again.",
-    ),
-    "beacon-ahead": (
-        "Angka acak yang akan diumumkan sudah diketahui; jam sistem harus diperiksa sebelum undian berlanjut.",
-        "The randomness this wave would announce is already known; the clocks must be checked before it goes on.",
-    ),
-    "beacon-wrong": (
-        "Jawaban sumber angka acak publik tidak sah dan ditolak; akan ditanya lagi.",
-        "The beacon's answer is not genuine and was refused; it will be asked again.",
-    ),
-    "reveals-too-late": (
-        "Daftar rahasia pejabat tidak ditutup sebelum angka acaknya terbit, jadi undian ini tidak boleh dijalankan. "
-        "Petugas harus membatalkan gelombang ini di depan umum.",
-        "The officials' reveals were not closed before the randomness was out, so this draw must not run. Officers "
-        "have to void this wave in public.",
-    ),
-    "commitment-slow": (
-        "Daftar peserta terlalu lama ditulis; daftar akan dikunci lagi untuk angka acak yang lebih kemudian.",
-        "Writing the pool down took too long; it will be frozen anew, for randomness that comes later.",
-    ),
-    "results-changed": (
-        "Hasil undian yang tersimpan tidak sama dengan yang diundi; pengumuman dihentikan sampai itu diperiksa.",
-        "The stored results are not the ones that were drawn; publication has stopped until that is cleared up.",
-    ),
-    "pool-changed": (
-        "Daftar peserta tersimpan tidak sama dengan yang ditandatangani; undian dihentikan.",
-        "The stored pool is not the one that was signed; the draw has stopped.",
-    ),
-}
-
-
-def due(view: Row) -> dict[str, Any] | None:
-    """The next step of a wave: what, when (None: as soon as it can be), and why it waits."""
-    state = State(view["state"])
-    if state not in DUE:
-        return None
-    step, column, indonesian, english = DUE[state]
-    waiting = view["waiting"]
-    if waiting:
-        indonesian, english = WAITING[waiting]
-    at = view[column] if column else None
-    told: dict[str, Any] = {"step": step, "at": _time(at), "waiting": waiting, "id": indonesian, "en": english}
-    if state is State.CLOSED:
-        told["applications"] = {
-            "stated": view["intake_count"],
-            "arrived": view["applications_seen"],
-            "missing_partitions": list(view["lanes_missing"]),
-        }
-    return told
+from services.selection.domain.wave import State, mark
+from services.selection.views_due import Row, due, steps, time_of
 
 
 def result_is_public(view: Row) -> bool:
@@ -106,6 +23,7 @@ def wave(
     strata: Sequence[Row],
     sources: Sequence[Row],
     provinces: Mapping[str, Province],
+    now: datetime,
 ) -> dict[str, Any]:
     """Everything the public may know about a wave."""
     drawn = view if result_is_public(view) else dict.fromkeys(view.keys())
@@ -114,8 +32,8 @@ def wave(
         "programme": view["programme"],
         "wave": view["wave"],
         "state": view["state"],
-        "legal_steps": list(legal(State(view["state"]))),
-        **{name: _time(view[name]) for name in ("opens_at", "closes_at", "draws_at")},
+        "legal_steps": list(steps(view, now)),
+        **{name: time_of(view[name]) for name in ("opens_at", "closes_at", "draws_at")},
         "seats": sum(seats for seats, _ in quotas.values()),
         "recycled_seats": sum(recycled for _, recycled in quotas.values()),
         "recycled_from": [dict(row) for row in sources],
@@ -136,14 +54,14 @@ def wave(
         "commitment": json.loads(view["commitment"]) if view["commitment"] else None,
         "commitment_text": view["commitment"],
         "signature": _hex(view["signature"]),
-        "committed_at": _time(view["committed_at"]),
+        "committed_at": time_of(view["committed_at"]),
         "beacon_round": view["beacon_round"],
-        "draw_due_at": _time(view["draw_due_at"]),
+        "draw_due_at": time_of(view["draw_due_at"]),
         **{name: _hex(drawn[name]) for name in ("beacon_signature", "randomness", "seed")},
-        "drawn_at": _time(view["drawn_at"]),
+        "drawn_at": time_of(view["drawn_at"]),
         "winners": drawn["winners"],
         "not_selected": view["not_selected"] if view["published_at"] else None,
-        "published_at": _time(view["published_at"]),
+        "published_at": time_of(view["published_at"]),
         "void": _void(view),
         "attempt": view["attempt"],
         "due": due(view),
@@ -164,7 +82,7 @@ def ceremony(officials: Sequence[Official], view: Row) -> dict[str, Any] | None:
             }
             for official in officials
         ],
-        "reveal_until": _time(view["reveal_until"]),
+        "reveal_until": time_of(view["reveal_until"]),
         "silent": [official.office for official in officials if official.secret is None]
         if view["reveal_until"]
         else [],
@@ -179,10 +97,10 @@ def changes(rows: Sequence[Row]) -> list[dict[str, Any]]:
         {
             "change_id": row["change_id"],
             "step": row["step"],
-            **{name: _time(row[name]) for name in ("opens_at", "closes_at", "draws_at")},
+            **{name: time_of(row[name]) for name in ("opens_at", "closes_at", "draws_at")},
             "reason": row["reason"],
-            "asked_at": _time(row["asked_at"]),
-            "approved_at": _time(row["decided_at"]),
+            "asked_at": time_of(row["asked_at"]),
+            "approved_at": time_of(row["decided_at"]),
         }
         for row in rows
     ]
@@ -197,7 +115,7 @@ def recycled_seat(row: Row) -> dict[str, Any]:
         "province": row["province"],
         "tier": row["tier"],
         "reason": row["reason"],
-        "freed_at": _time(row["freed_at"]),
+        "freed_at": time_of(row["freed_at"]),
     }
 
 
@@ -208,12 +126,12 @@ def set_aside(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "attempt": row["attempt"],
             "root": _hex(row["root"]),
             "pool_count": row["pool_count"],
-            "committed_at": _time(row["committed_at"]),
+            "committed_at": time_of(row["committed_at"]),
             "beacon_round": row["beacon_round"],
             "seed": _hex(row["seed"]),
-            "drawn_at": _time(row["drawn_at"]),
+            "drawn_at": time_of(row["drawn_at"]),
             "reason": row["void_reason"],
-            "set_aside_at": _time(row["voided_at"]),
+            "set_aside_at": time_of(row["voided_at"]),
         }
         for row in rows
     ]
@@ -221,7 +139,7 @@ def set_aside(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def listed(row: Row) -> dict[str, Any]:
     """One line of the list of waves."""
-    told = dict(row) | {name: _time(row[name]) for name in ("opens_at", "closes_at", "draws_at")}
+    told = dict(row) | {name: time_of(row[name]) for name in ("opens_at", "closes_at", "draws_at")}
     hidden = [] if row["state"] == State.PUBLISHED else ["not_selected"]
     return told | dict.fromkeys([*hidden, "winners"] if row["state"] == State.DRAWN else hidden)
 
@@ -286,13 +204,9 @@ def _void(view: Row) -> dict[str, Any] | None:
         return None
     return {
         "reason": view["void_reason"],
-        "asked_at": _time(view["void_asked_at"]),
-        "voided_at": _time(view["voided_at"]),
+        "asked_at": time_of(view["void_asked_at"]),
+        "voided_at": time_of(view["voided_at"]),
     }
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
 
 
 def _hex(data: bytes | None) -> str | None:

@@ -13,11 +13,11 @@ from libs.events.database import Transaction
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
 from libs.pages.look import Look
-from services.selection import commands, sign_in, store_ceremony, store_changes, web_officers_appeals
+from services.selection import commands, sign_in, store_ceremony, store_changes, views_due, web_officers_appeals
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.ceremony import offices_of
 from services.selection.domain.quotas import Province
-from services.selection.domain.wave import Draw, State, legal, mark, possible
+from services.selection.domain.wave import legal, mark
 from services.selection.officer_forms import MAKER, Asked, Form, ProposalForm, do, filled, form_of, step_of
 from services.selection.page_parts import ProgrammeName, WaveNumber, by_province, ceremony_parts, due, steps, title
 from services.selection.page_store import PageStore
@@ -111,9 +111,7 @@ def _add_wave(
         wave_id = view["wave_id"]
         quotas, people = await store.quotas(tx, wave_id), await pages.people(tx, wave_id)
         change = await store_changes.waiting(tx, wave_id)
-        state, with_ceremony = State(view["state"]), view["reveal_until"] is not None
-        draw = Draw(view["draw_due_at"], view["waiting"], with_ceremony, people["results_sent"])
-        steps_now = possible(state, draw, request.app.state.clock.now())
+        steps_now = views_due.steps(view, request.app.state.clock.now())
         refusals: Sequence[Refusal] = told.get("refusals", ())
         return look.page(
             request,

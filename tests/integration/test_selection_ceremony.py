@@ -15,7 +15,9 @@ from libs.events.access import Staff
 from libs.events.refusal import Refused
 from services.selection import bundle, ceremony, verify_draw
 from services.selection.domain.ceremony import LAST_WORD, secret_commitment, signed_bytes
+from services.selection.domain.wave import Step
 from services.selection.draws import draw_one
+from services.selection.views_due import steps
 from tests.conftest import MakeDatabase
 from tests.integration.selection_world import (
     CLOSES,
@@ -152,6 +154,7 @@ async def test_a_list_that_was_not_closed_in_time_stops_the_draw(world: World) -
 
 async def test_a_wave_with_a_ceremony_is_not_drawn_again_whenever_it_is_asked(world: World) -> None:
     await until_committed(world, "ani", "budi")
+    assert steps(await world.view(), world.clock.now()) == (Step.DRAW, Step.VOID), "nothing is offered to be refused"
     with pytest.raises(Refused, match="ceremony-once"):
         await world.redraw()
     await reveal(world, "ani")

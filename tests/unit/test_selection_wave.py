@@ -23,7 +23,7 @@ from services.selection.domain.wave import (
     redraw,
     void,
 )
-from services.selection.views import DUE, WAITING
+from services.selection.views_due import DUE, WAITING
 from tests.support import jakarta
 
 PROGRAMME = load_programmes()["prakerja-2020"]
