@@ -23,8 +23,8 @@ STAFF: Final = (
     ("finance-maker", ["maker"]),
     ("finance-checker", ["checker"]),
     ("auditor", ["auditor"]),
-    ("committee", ["auditor", "office:committee"]),
-    ("ombudsman", ["auditor", "office:ombudsman"]),
+    ("committee", ["official", "office:committee"]),
+    ("ombudsman", ["official", "office:ombudsman"]),
     ("partner-a", ["partner"]),
     ("partner-b", ["partner"]),
 )

@@ -34,8 +34,8 @@ class RevealBody(BaseModel):
 
 
 def add_ceremony(api: FastAPI, store: Store, programmes: Mapping[str, Programme], access: Access) -> None:
-    """The routes of officials: staff with the role `office:NAME` for an office of the programme."""
-    official = Annotated[Staff, Depends(access.staff("maker", "checker", "auditor"))]
+    """The routes of officials, who have the role `office:NAME` for an office of the programme."""
+    official = Annotated[Staff, Depends(access.staff("maker", "checker", "auditor", "official"))]
 
     @api.post(
         "/v1/waves/{programme}/{wave}/ceremony",

@@ -29,8 +29,10 @@ NOT_PUBLISHED: Final = Refusal(
 NEVER_DRAWN: Final = Refusal(
     "never-drawn",
     409,
-    "Undian ini dibatalkan sebelum dijalankan, jadi tidak ada hasil dan berkasnya. Janjinya tetap dapat diunduh.",
-    "This draw was given up before it ran, so it has no result and no bundle. Its commitment can still be had.",
+    "Undian ini dibatalkan sebelum dijalankan, jadi tidak ada hasil dan berkasnya. Janjinya, bila sudah dibuat, tetap "
+    "dapat diunduh.",
+    "This draw was given up before it ran, so it has no result and no bundle. Its commitment, if it was made, can "
+    "still be had.",
 )
 NOT_COMMITTED: Final = Refusal(
     "not-committed",
@@ -56,7 +58,7 @@ def add_proofs(api: FastAPI, store: Store, pools: PoolStore, signing_key: bytes)
         programme: ProgrammeName, wave: WaveNumber, tx: Tx, answer: Response, attempt: Attempt = None
     ) -> dict[str, str]:
         view = await store.view(tx, programme, wave, attempt)
-        if view is None:
+        if view is None or view["approved_at"] is None:
             raise Refused(UNKNOWN_WAVE)
         if view["commitment"] is None:
             raise Refused(NOT_COMMITTED)
@@ -74,7 +76,7 @@ def add_proofs(api: FastAPI, store: Store, pools: PoolStore, signing_key: bytes)
         if_none_match: Annotated[str, Header(max_length=1_000)] = "",
     ) -> Response:  # fmt: skip
         view = await store.view(tx, programme, wave, attempt)
-        if view is None:
+        if view is None or view["approved_at"] is None:
             raise Refused(UNKNOWN_WAVE)
         # A draw that was set aside or voided can be run again too: what was given up is not hidden.
         if not views.result_is_public(view):

@@ -68,7 +68,9 @@ async def _not_yet(machine: Machine, tx: Transaction, intake: Intake | None, see
         return "intake-closed-missing"
     if seen != intake.count:
         return "applications-missing" if seen < intake.count else "applications-too-many"
-    if await machine.store.in_state(tx, State.COMMITTED):
+    # Nor while another wave may still be given up: who won there would be left out here, and have no seat in the end.
+    drawn = await machine.store.in_state(tx, State.DRAWN)
+    if await machine.store.in_state(tx, State.COMMITTED) or any(other.announced_up_to is None for other in drawn):
         return "another-draw"
     return None
 

@@ -13,7 +13,7 @@ from services.selection.publishing import publish_some
 
 async def run_draws(*, database: Database, now: datetime, machine: Machine) -> int:
     """Take one step of one wave that is due; 0 when none is. One errand for all stages: they never run side by side."""
-    if closed := await close_reveals(machine.store, machine.signer, database, now):
+    if closed := await close_reveals(machine.store, machine.signer, database, machine.clock):
         return closed
     for stage in (publish_some, draw_one, commit_one):
         if done := await stage(machine, database, now):

@@ -27,6 +27,7 @@ FORM_BYTES_MAX: Final = 16_384
 MAKER: Final = frozenset({"maker"})
 CHECKER: Final = frozenset({"checker"})
 STAFF: Final = frozenset({"maker", "checker", "auditor"})
+OFFICIALS: Final = STAFF | {"official"}
 UNKNOWN_STEP: Final = Refusal(
     "unknown-step",
     404,
@@ -195,8 +196,8 @@ STEPS: Final[Mapping[str, tuple[frozenset[str], Callable[[Transaction, Asked], A
     "times": (MAKER, _times),
     "redraw": (MAKER, _redraw),
     "change-approval": (CHECKER, _approve_change),
-    "commitment": (STAFF, _hand_in),
-    "reveal": (STAFF, _reveal),
+    "commitment": (OFFICIALS, _hand_in),
+    "reveal": (OFFICIALS, _reveal),
 }
 """What can be asked of a wave, and which roles may."""
 

@@ -19,8 +19,9 @@ from starlette.responses import RedirectResponse, Response
 from libs.events.access import TOKEN_MISSING, Access, Staff
 from libs.events.refusal import Refusal, Refused
 
-ROLES: Final = ("maker", "checker", "auditor")
-"""Who may look in here. What each may do is asked at every form."""
+ROLES: Final = ("maker", "checker", "auditor", "official")
+"""Who may look in here: staff, and officials of other offices, who take part in ceremonies. What each may do is asked
+at every form."""
 
 CLIENT_ID: Final = "gelombang-pages"
 FOLDER: Final = "/petugas"

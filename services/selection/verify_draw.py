@@ -114,7 +114,7 @@ class Verifier:
         if key:
             self.check(key.lower() == signer.hex(), "by the expected key", "the commitment is signed by another key")
         else:
-            self.say("WARN", "whose key that is was not checked: give the one that the programme publishes as --key")
+            self.say("WARN", "whose key that is was not checked: give the one that the page /periksa shows as --key")
         cells = [CELLS[f'{province}","{tier}'.encode()] for province, tier, _ in promise["quotas"]]
         fine = f"the quotas are consistent ({sum(count for _, _, count in promise['quotas'])} seats)"
         self.check(cells == sorted(set(cells)), fine, "the quotas are doubled or unsorted")
@@ -123,8 +123,7 @@ class Verifier:
         """The announced round, when it was out, its hash and, where possible, its BLS signature; the seed."""
         told, announced = self.header["randomness"], self.promise["randomness"]
         number, ceremony = announced["round"], announced["source"] == "ceremony"
-        used = f"round {number} was announced and used"
-        self.check(told["round"] == number, used, "another round was used than announced")
+        self.check(told["round"] == number, f"round {number} was announced and used", "another round was used")
         tag = {"ceremony": b"gelombang draw/1 ceremony\x00", "drand": b"gelombang draw/1 seed\x00"}[announced["source"]]
         genesis = datetime.fromtimestamp(announced["genesis_time"], UTC)
         period = timedelta(seconds=announced["period_seconds"])
@@ -163,12 +162,14 @@ class Verifier:
         promise, text, told = self.promise, self.header["reveals"], self.told
         officials = promise["randomness"]["officials"]
         until, closed = map(datetime.fromisoformat, (promise["randomness"]["reveal_until"], told["closed_at"]))
-        hashes = [promised for _, promised in officials]
+        offices, hashes = [office for office, _ in officials], [promised for _, promised in officials]
         key, signature = bytes.fromhex(promise["signing_key"]), bytes.fromhex(self.header["reveals_signature"])
+        for office in sorted({office for office, other in pairwise(sorted(offices)) if office == other}):
+            self.say("DIFF", f"{office} stands more than once among the officials")
         self.check(
             len(hashes) > 1 and hashes == sorted(set(hashes)) and committed < until <= closed < out_at
             and told["root"] == promise["pool"]["root"] and text == json.dumps(told, sort_keys=True, separators=COMPACT)
-            and [office for office, _ in told["reveals"]] == [office for office, _ in officials]
+            and [office for office, _ in told["reveals"]] == offices
             and ed25519_verify(key, b"gelombang draw/1 reveals\x00" + text.encode(), signature),
             f"the list of reveals was closed and signed before the round was out, at {closed.isoformat()}",
             "the list of reveals is not the signed one of this wave, or was not closed in time",
@@ -407,9 +408,8 @@ def ed25519_verify(key: bytes, message: bytes, signature: bytes) -> bool:
 def bls_verify(announced: dict[str, Any], number: int, signature: bytes) -> bool | None:
     """Whether the chain's key signed this round; None where py_ecc is not installed."""
     try:
-        points = import_module("py_ecc.bls.g2_primitives")
-        hashing = import_module("py_ecc.bls.hash_to_curve")
-        curve = import_module("py_ecc.optimized_bls12_381")
+        names = "py_ecc.bls.g2_primitives", "py_ecc.bls.hash_to_curve", "py_ecc.optimized_bls12_381"
+        points, hashing, curve = map(import_module, names)
     except ImportError:
         return None
     try:

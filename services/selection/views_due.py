@@ -35,8 +35,8 @@ WAITING: Final = {
         "The number of applications agrees, but they are not the same ones; the draw waits until that is cleared up.",
     ),
     "another-draw": (
-        "Gelombang lain sedang menunggu undiannya; gelombang ini menyusul.",
-        "Another wave is waiting for its draw; this one follows.",
+        "Gelombang lain sedang menunggu undian atau pengumumannya; gelombang ini menyusul.",
+        "Another wave is waiting for its draw or its publication; this one follows.",
     ),
     "beacon-silent": (
         "Sumber angka acak publik tidak menjawab; akan dicoba lagi.",

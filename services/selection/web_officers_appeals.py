@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import RedirectResponse
 
+from libs.events.access import ROLE_MISSING
 from libs.events.api import Now, Tx
 from libs.events.database import Transaction
 from libs.events.programme import Programme
@@ -14,7 +15,7 @@ from libs.pages.look import Look
 from services.selection import appeals, sign_in
 from services.selection.appeals import once_per_lifetime
 from services.selection.domain.appeal import NO_SUCH_APPEAL, AppealState
-from services.selection.officer_forms import CHECKER, MAKER, UNKNOWN_STEP, FindingForm, do, form_of
+from services.selection.officer_forms import CHECKER, MAKER, STAFF, UNKNOWN_STEP, FindingForm, do, form_of
 from services.selection.page_parts import plain, title
 from services.selection.page_store import PageStore
 from services.selection.sign_in import FOLDER, Session
@@ -37,6 +38,7 @@ def add_appeals(router: APIRouter, look: Look, programmes: Mapping[str, Programm
     ) -> Response:
         if session is None:
             return RedirectResponse(FOLDER, 303)
+        _check(session)
         asked = plain(nomor)
         if len(asked) == 32 and await _found(pages, tx, asked):
             return RedirectResponse(f"{FOLDER}/banding/{asked}", 303)
@@ -83,12 +85,14 @@ def _add_one(router: APIRouter, look: Look, programmes: Mapping[str, Programme],
     async def one(request: Request, tx: Tx, session: who, appeal_id: AppealId, selesai: str = "") -> Response:
         if session is None:
             return RedirectResponse(FOLDER, 303)
+        _check(session)
         return await show(request, tx, session, appeal_id, (), selesai)
 
     @router.post(FOLDER + "/banding/{appeal_id}/{step}")
     async def take(request: Request, session: who, now: Now, appeal_id: AppealId, step: str) -> Response:
         form = await form_of(request)
         officer = sign_in.checked(session, form.get("proof", ""))
+        _check(officer)
         person = officer.staff.person
 
         async def work(tx: Transaction) -> None:
@@ -105,6 +109,12 @@ def _add_one(router: APIRouter, look: Look, programmes: Mapping[str, Programme],
             return RedirectResponse(f"{FOLDER}/banding/{appeal_id}?selesai={step}", 303)
         async with request.app.state.database.transaction() as tx:
             return await show(request, tx, officer, appeal_id, refusals, "")
+
+
+def _check(session: Session) -> None:
+    """Appeals are the staff's. Raises Refused."""
+    if session.staff.roles.isdisjoint(STAFF):
+        raise Refused(ROLE_MISSING)
 
 
 async def _found(pages: PageStore, tx: Transaction, asked: str) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.browser.conftest import Window, opened
 from tests.unit.selection_bundles import SIGNER, close, make, people
-from tests.unit.test_selection_verify_draw import SHAPES, promise
+from tests.unit.test_selection_verify_draw import SHAPES, WITH_OFFICIALS, promise, same_office
 
 pytestmark = pytest.mark.browser
 
@@ -75,6 +75,13 @@ def test_another_key_than_expected_is_named(verifier: Window) -> None:
     assert differs == ["kunci penanda tangan bukan yang Anda harapkan"]
 
 
+def test_whose_key_it_is_was_not_checked_without_the_expected_one(verifier: Window) -> None:
+    judged(verifier, close(VALUES))
+    (said,) = verifier.page.locator("#checks .warn > span[lang=id]").filter(has_text="/periksa").all_inner_texts()
+    assert SIGNER.public_key.hex() in said
+    assert "/periksa" in verifier.page.inner_text("#key-hint")
+
+
 def changed(at: int, **parts: Any) -> bytes:
     """A bundle whose line `at` was changed by somebody who also wrote a right closing line."""
     values = json.loads(json.dumps(VALUES))
@@ -118,6 +125,14 @@ def test_a_value_that_does_not_have_its_form_is_refused(
     forge(values)
     verdict, differs = judged(verifier, close(values))
     assert (verdict, bool(differs)) == ("verdict bad", True), named
+
+
+@pytest.mark.parametrize("places", [(0, 2), (0, 1, 2)])
+def test_an_office_that_stands_twice_is_named(verifier: Window, places: tuple[int, ...]) -> None:
+    values = copy.deepcopy(WITH_OFFICIALS)
+    same_office(values, *places)
+    _, differs = judged(verifier, close(values))
+    assert differs == ["Bendahara tercantum lebih dari sekali di daftar pejabat"]
 
 
 @pytest.mark.parametrize("name", ["draws_at", "committed_at"])

@@ -12,6 +12,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from libs.events.access import Staff
+from libs.events.clock import FixedClock
 from libs.events.refusal import Refused
 from services.selection import bundle, ceremony, verify_draw
 from services.selection.domain.ceremony import LAST_WORD, secret_commitment, signed_bytes
@@ -150,6 +151,24 @@ async def test_a_list_that_was_not_closed_in_time_stops_the_draw(world: World) -
     with pytest.raises(Refused, match="ceremony-once"):
         await world.redraw()
     assert await world.void() == "voided"
+
+
+async def test_a_list_that_somebody_holds_up_until_the_round_is_out_was_not_closed(world: World) -> None:
+    await until_committed(world, "ani", "budi")
+
+    class Slow(FixedClock):
+        """In time when it is asked first, and too late at the last look before COMMIT."""
+
+        def now(self) -> datetime:
+            self.at, before = DRAWS, self.at
+            return before
+
+    clock = Slow(DEADLINE + timedelta(seconds=10))
+    machine = world.machine
+    assert await ceremony.close_reveals(machine.store, machine.signer, world.database, clock) == 0
+    assert (await world.view())["reveals"] is None
+    await world.tick(DRAWS)
+    assert (await world.view())["waiting"] == "reveals-too-late"
 
 
 async def test_a_wave_with_a_ceremony_is_not_drawn_again_whenever_it_is_asked(world: World) -> None:

@@ -22,6 +22,7 @@ from tests.integration.selection_world import (
     DRAWS,
     INFO,
     OPENS,
+    PROGRAMME,
     World,
     applied,
     bundle_file,
@@ -263,14 +264,24 @@ async def test_results_that_do_not_add_up_are_not_published(world: World) -> Non
     assert not await world.said("selected-in-batch", "not-selected")
     view = await world.view()
     assert (view["state"], view["waiting"]) == ("drawn", "results-changed")
-    # It waits alone: the next wave runs, and this one goes on when it is mended.
-    await world.run_wave(crowd(30, wave=2, prefix="lain"), wave=2, seats=10)
-    assert (await world.state(1), await world.state(2)) == ("drawn", "published")
+    # It can still be given up, so the next wave waits too: who won here must not be left out there for nothing.
+    others = crowd(30, wave=2, prefix="lain")
+    second = world.machine.programmes[PROGRAMME].wave(2)
+    assert second
+    await world.announce(2, seats=10)
+    await world.tick(second.opens)
+    await world.tell(*others)
+    await world.tick(second.closes)
+    await world.tell(closed(others, wave=2))
+    await world.tick()
+    view = await world.view(2)
+    assert (view["state"], view["waiting"]) == ("closed", "another-draw")
     async with world.owner() as owner:
         await owner.execute("UPDATE wave SET winners = winners - 1 WHERE wave = 1")
     await world.tick()
     view = await world.view()
     assert (view["state"], view["waiting"]) == ("published", None)
+    assert await world.state(2) == "committed"
 
 
 async def test_results_that_were_taken_away_are_missed_before_the_first_one_is_told(world: World) -> None:

@@ -58,7 +58,7 @@ def test_what_a_bundle_can_not_show_by_itself_is_said(
         promise(values, lambda told: told["randomness"].update(beacon))
         return verdict(tmp_path, close(values), capsys)[1]
 
-    assert "WARN  whose key that is was not checked" in said_of(**known)
+    assert "WARN  whose key that is was not checked: give the one that the page /periksa shows" in said_of(**known)
     assert "ok    the beacon is drand's quicknet" in said_of(**known)
     # A round that has been out for years would look new if quicknet had begun later, or went slower.
     for name in ("chain", "genesis_time", "period_seconds", "public_key"):
@@ -152,6 +152,17 @@ def told_of_officials(values: Values, change: Callable[[dict[str, Any]], Any]) -
     values[0]["reveals_signature"] = SIGNER.sign_bytes(ceremony.signed_bytes(values[0]["reveals"])).hex()
 
 
+def same_office(values: Values, *places: int) -> None:
+    """One office at all these places, in both signed lists: nothing else is wrong."""
+
+    def rename(pairs: list[list[str]]) -> None:
+        for at in places:
+            pairs[at][0] = "Bendahara"
+
+    promise(values, lambda told: rename(told["randomness"]["officials"]))
+    told_of_officials(values, lambda told: rename(told["reveals"]))
+
+
 def upper(values: Values, *path: str) -> None:
     *way, last = path
     place = reduce(getitem, way, values[0])
@@ -209,6 +220,8 @@ OFFICIAL: list[tuple[str, Callable[[Values], Any]]] = [
         lambda v: promise(v, lambda c: c["randomness"]["officials"][0].__setitem__(0, 'a "b')),
     ),
     ("the list of reveals is not", lambda v: promise(v, lambda c: c["randomness"]["officials"].pop())),
+    ("Bendahara stands more than once among the officials", lambda v: same_office(v, 0, 1, 2)),
+    ("Bendahara stands more than once among the officials", lambda v: same_office(v, 0, 2)),
     ("reveals .*'note'", lambda v: told_of_officials(v, lambda told: told.update(note=1))),
     ("reveals.algorithm", lambda v: told_of_officials(v, lambda told: told.update(algorithm="draw/1"))),
     ("reveals.closed_at", lambda v: told_of_officials(v, lambda told: told.update(closed_at="soon"))),
@@ -230,6 +243,14 @@ def test_a_value_that_does_not_have_its_form_is_named(
     code, said = verdict(tmp_path, close(values), capsys)
     assert code == 1
     assert re.search(f"DIFF  .*{named}", said), said
+
+
+@pytest.mark.usefixtures("no_bls")
+def test_an_office_that_stands_twice_is_all_that_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = copy.deepcopy(WITH_OFFICIALS)
+    same_office(values, 0, 2)
+    _, said = verdict(tmp_path, close(values), capsys)
+    assert re.findall("DIFF  (.*)", said) == ["Bendahara stands more than once among the officials"]
 
 
 @pytest.mark.parametrize("of", ["header", "reveals"])
