@@ -98,6 +98,9 @@ def own_settings(place: Place, service: str) -> Settings:
                 "ACCOUNT_KEYS_FILE": str(vault.keys("account-keys.json", "account_index", "wrap")),
                 "BANK_URL": place.simulator("bank"),
                 "EWALLET_URL": place.simulator("ewallet"),
+                "DEBTOR_NAME": "Manajemen Pelaksana Program Kartu Prakerja",
+                "DEBTOR_ACCOUNT": "999080000000001",
+                "DEBTOR_BANK": "bni",
             }
         case "finance":
             return {"WINDOWS_URL": place.url(WINDOWS)}

@@ -112,12 +112,11 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        app = self.app
         if int(next((value for name, value in scope["headers"] if name == b"content-length"), 0)) > BODY_BYTES_MAX:
-            await problems.problem([TOO_LARGE])(scope, receive, send)
-            return
-        if getattr(scope["app"].state, "held", None) and not scope["path"].startswith(("/health/", "/metrics")):
-            await problems.problem([HELD])(scope, receive, send)
-            return
+            app = problems.problem([TOO_LARGE])
+        elif getattr(scope["app"].state, "held", None) and not scope["path"].startswith(("/health/", "/metrics")):
+            app = problems.problem([HELD])
         started, status = time.perf_counter(), 500
         received, answered = 0, False
 
@@ -141,18 +140,17 @@ class Edge:
 
         with tracing.request(scope["method"], scope["headers"]):
             try:
-                await self.app(scope, limited, watched)
+                await app(scope, limited, watched)
             except Exception as error:
                 if received <= BODY_BYTES_MAX:
                     answer = problems.of_failure(error)
                     if answered:
                         raise  # half an answer is out: only breaking off can tell the client
-                    status = answer.status_code
-                    await answer(scope, receive, send)
+                    await answer(scope, receive, watched)
             finally:
                 if received > BODY_BYTES_MAX:
-                    status = TOO_LARGE.status
-                    await problems.problem([TOO_LARGE])(scope, receive, send)
+                    received = 0  # this is the true answer, and may pass
+                    await problems.problem([TOO_LARGE])(scope, receive, watched)
                 route = getattr(scope.get("route"), "path", "unknown")
                 count, seconds = metrics.http_route(scope["method"], route, status)
                 count.inc()

@@ -355,7 +355,9 @@ class IncentivePaid(Payment, type="incentive-paid", meaning=("payout_id", "attem
 class IncentiveFailed(Payment, type="incentive-failed", meaning=("payout_id", "attempt")):
     """The rail has refused the payment; the money is reserved again until the citizen has repaired the reason."""
 
-    reason: str  # account-closed, not-verified, wallet-full, limit-exceeded, identity-mismatch, phone-changed
+    # account-closed, account-not-found, not-verified, wallet-full, limit-exceeded, identity-mismatch, phone-changed,
+    # not-booked, rail-refused
+    reason: str
 
 
 class IncentiveReturned(Payment, type="incentive-returned", meaning=("payout_id", "attempt")):

@@ -29,56 +29,97 @@ TITLES: Final[Mapping[int, str]] = {
     503: "Belum dapat dilayani sekarang",
 }
 
-# What to do about each kind of error that pydantic finds, where the service has not said it better.
+_DATE: Final = ("Tulis tanggal sebagai TTTT-BB-HH.", "Write the date as YYYY-MM-DD.")
+_MOMENT: Final = (
+    "Tulis waktu lengkap dengan zonanya, misalnya 2020-05-04T09:00:00+07:00.",
+    "Write the time with its zone, for example 2020-05-04T09:00:00+07:00.",
+)
+_WHOLE: Final = ("Isi dengan bilangan bulat.", "Give a whole number.")
+_NUMBER: Final = ("Isi dengan bilangan.", "Give a number.")
+_TRUTH: Final = ("Jawab ya atau tidak (true/false).", "Answer true or false.")
+_TEXT: Final = ("Isi dengan teks.", "Give a text.")
+_LIST: Final = ("Isi dengan daftar.", "Give a list.")
+_OBJECT: Final = ("Isi dengan objek JSON.", "Give a JSON object.")
+_CHOICE: Final = ("Pilih salah satu nilai yang tersedia.", "Choose one of the values offered.")
+
+# What to do about each kind of error that pydantic finds, where the service has not said it better. `{bound}` is the
+# limit that the service sets, never what was typed.
 REMEDIES: Final[Mapping[str, tuple[str, str]]] = {
     "missing": ("Isian ini wajib diisi.", "This field is required; fill it in."),
     "string_too_short": (
-        "Isian ini terlalu pendek; lengkapi.",
-        "This is too short; complete it.",
+        "Isian ini terlalu pendek; isi setidaknya {bound} huruf.",
+        "This is too short; its length must be at least {bound}.",
     ),
     "string_too_long": (
-        "Isian ini terlalu panjang; persingkat.",
-        "This is too long; shorten it.",
+        "Isian ini terlalu panjang; isi paling banyak {bound} huruf.",
+        "This is too long; its length must be at most {bound}.",
     ),
     "string_pattern_mismatch": (
-        "Bentuk isian ini salah; periksa contohnya.",
-        "This has the wrong form; look at the example.",
+        "Bentuk isian ini salah; periksa setiap tandanya.",
+        "This has the wrong form; check every character.",
+    ),
+    "string_unicode": (
+        "Isian ini memuat tanda yang bukan teks. Ketik ulang.",
+        "This holds a character that is not text. Type it again.",
     ),
     "too_long": (
-        "Terlalu banyak baris; kirim sebagian dahulu.",
-        "Too many items; send fewer at a time.",
+        "Terlalu banyak baris; kirim paling banyak {bound} sekaligus.",
+        "Too many items; send at most {bound} at a time.",
     ),
     "too_short": (
-        "Daftar ini kosong; isi setidaknya satu.",
-        "The list is too short; give at least one item.",
+        "Daftar ini terlalu pendek; isi setidaknya {bound}.",
+        "The list is too short; give at least {bound}.",
+    ),
+    "greater_than": (
+        "Isian ini di luar batas; harus di atas {bound}.",
+        "This is out of bounds; it must be above {bound}.",
+    ),
+    "greater_than_equal": (
+        "Isian ini di luar batas; harus setidaknya {bound}.",
+        "This is out of bounds; it must be at least {bound}.",
+    ),
+    "less_than": (
+        "Isian ini di luar batas; harus di bawah {bound}.",
+        "This is out of bounds; it must be below {bound}.",
+    ),
+    "less_than_equal": (
+        "Isian ini di luar batas; paling besar {bound}.",
+        "This is out of bounds; it must be at most {bound}.",
     ),
     "json_invalid": (
         "Badan permintaan bukan JSON yang sah.",
         "The body is not valid JSON.",
     ),
     "extra_forbidden": (
-        "Isian ini tidak dikenal; hapus.",
-        "This field is unknown; remove it.",
+        "Ada isian yang tidak dikenal; periksa ejaan namanya, atau hapus.",
+        "There is a field that is not known; check the spelling of its name, or remove it.",
     ),
-    "literal_error": (
-        "Pilih salah satu nilai yang tersedia.",
-        "Choose one of the values offered.",
+    "int_parsing_size": (
+        "Bilangan ini terlalu besar; isi yang lebih kecil.",
+        "This number is too large; give a smaller one.",
     ),
-    "enum": (
-        "Pilih salah satu nilai yang tersedia.",
-        "Choose one of the values offered.",
+    **dict.fromkeys(("literal_error", "enum"), _CHOICE),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _DATE),
+    **dict.fromkeys(
+        (
+            "timezone_aware",
+            "datetime_type",
+            "datetime_parsing",
+            "datetime_from_date_parsing",
+            "datetime_object_invalid",
+        ),
+        _MOMENT,
     ),
-    "date_from_datetime_parsing": (
-        "Tulis tanggal sebagai TTTT-BB-HH.",
-        "Write the date as YYYY-MM-DD.",
-    ),
-    "date_parsing": (
-        "Tulis tanggal sebagai TTTT-BB-HH.",
-        "Write the date as YYYY-MM-DD.",
-    ),
-    "int_parsing": ("Isi dengan bilangan bulat.", "Give a whole number."),
-    "bool_parsing": ("Jawab ya atau tidak (true/false).", "Answer true or false."),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _NUMBER),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
+    "string_type": _TEXT,
+    "list_type": _LIST,
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
 }
+_BOUNDS: Final = ("min_length", "max_length", "gt", "ge", "lt", "le")
+# The last part of their place says what was typed, or where in the text: neither is a field.
+_PLACE_TYPED: Final = ("extra_forbidden", "json_invalid")
 OTHERWISE: Final = (
     "Isian ini salah; periksa dan kirim lagi.",
     "This is not right; check it and send it again.",
@@ -123,12 +164,13 @@ def refusals_of(errors: Sequence[Mapping[str, Any]]) -> list[Refusal]:
     found = []
     for error in errors:
         spoken = error.get("ctx", {})
-        indonesian, english = REMEDIES.get(error["type"], OTHERWISE)
+        bound = next((spoken[name] for name in _BOUNDS if name in spoken), "")
+        indonesian, english = (said.format(bound=bound) for said in REMEDIES.get(error["type"], OTHERWISE))
         if "id" in spoken:  # the service's own validators carry both sentences
             indonesian, english = str(spoken["id"]), str(error["msg"])
         where = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
-        if error["type"] == "extra_forbidden":
-            where.pop()  # its name was typed, too
+        if error["type"] in _PLACE_TYPED:
+            where = where[:-1]
         found.append(Refusal(str(error["type"]), 422, indonesian, english, ".".join(where) or None))
     return found
 

@@ -1,4 +1,4 @@
-"""What every service must be told to start: one class, read from the environment or from one private file.
+"""What every service must be told to start, read from the environment or from one private file.
 
 `GELOMBANG_SETTINGS` may name a file of `NAME=value` lines; variables of the environment win over it. A setting that is
 missing or wrong stops the start with a sentence that names it, and never shows its value.
@@ -40,14 +40,22 @@ class ServiceSettings(BaseSettings):
     relay_silent_seconds: Annotated[float, Field(ge=4)] = 10.0
     """How long a relay may give no sign of life (there is one every two seconds) before another takes over."""
     clock: str = "real"
-    staff_issuer: str = ""
-    staff_jwks: str = ""
-    citizen_jwks: str = ""
     programmes: Path = SHIPPED
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     traces_endpoint: str | None = None
     outbox_partition_rows: Annotated[int, Field(ge=1000)] = 5_000_000
     outbox_keep_rows: Annotated[int, Field(ge=0)] = 50_000_000
+
+
+class ApiSettings(ServiceSettings):
+    """The settings of services that people call: who signs in staff, and the keys that tokens are checked by.
+
+    Staff's and citizens' keys are a JWK set each, as a file or as an address.
+    """
+
+    staff_issuer: Annotated[str, Field(min_length=1)]
+    staff_jwks: Annotated[str, Field(min_length=1)]
+    citizen_jwks: Annotated[str, Field(min_length=1)]
 
 
 S = TypeVar("S", bound=ServiceSettings)

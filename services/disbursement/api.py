@@ -27,6 +27,7 @@ from services.disbursement.shapes import (
     GrantShown,
     LedgerShown,
     PayoutShown,
+    ProgrammeName,
     StateShown,
     SurveyBody,
     TotalsBody,
@@ -74,7 +75,7 @@ def _add_citizens(api: FastAPI, parts: Parts) -> None:
         link = Link(citizen.citizen_id, person, body.rail, body.provider, body.account_number)
         return StateShown(state=await parts.links.submit(link))
 
-    @api.get("/v1/me/account", tags=["citizens"], summary="The linked account, masked, and whether it is valid")
+    @api.get("/v1/me/account", tags=["citizens"], summary="The linked account, masked, and what to do about it")
     async def account(tx: Tx, citizen: Annotated[Citizen, me]) -> AccountShown:
         return await views.account(tx, store, vault, citizen.citizen_id)
 
@@ -118,7 +119,7 @@ def _add_grants(api: FastAPI, parts: Parts) -> None:
         return StateShown(state=closing.state)
 
     @api.post("/v1/year-end/{programme}/approval", tags=["money"], summary="Close a programme's year")
-    async def approve_close(programme: str, tx: Tx, now: Now, staff: Annotated[Staff, checker]) -> StateShown:
+    async def approve_close(programme: ProgrammeName, tx: Tx, now: Now, staff: Annotated[Staff, checker]) -> StateShown:
         closing = await commands.approve_year_end(tx, store, programme, staff.person, now)
         return StateShown(state=closing.state)
 
@@ -184,7 +185,7 @@ def _add_ledger(api: FastAPI, parts: Parts) -> None:
     reader = Depends(parts.access.staff("auditor", "maker", "checker"))
 
     @api.get("/v1/ledger/{programme}", tags=["money"], summary="The six accounts of a programme, added up again")
-    async def ledger(programme: str, tx: Tx, staff: Annotated[Staff, reader]) -> LedgerShown:
+    async def ledger(programme: ProgrammeName, tx: Tx, staff: Annotated[Staff, reader]) -> LedgerShown:
         if programme not in parts.rules:
             raise Refused(NO_SUCH_PROGRAMME)
         return await views.ledger(tx, store, programme)

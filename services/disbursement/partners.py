@@ -21,7 +21,7 @@ class _Account(BaseModel):
     name: str = Field(min_length=1, max_length=70)
 
 
-class BadPartners(Exception):
+class BadPartners(ValueError):
     """The file can not be used; the message names the partner and the field."""
 
 

@@ -113,6 +113,7 @@ class AccountShown(BaseModel):
     rail: Rail | None = None
     provider: str | None = None
     masked: str | None = None
+    next_step: Sentence
 
 
 class StateShown(BaseModel):

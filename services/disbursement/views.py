@@ -2,7 +2,7 @@
 
 from libs.events.database import Transaction
 from services.disbursement.domain.accounts import masked
-from services.disbursement.domain.sentences import next_step
+from services.disbursement.domain.sentences import NO_ACCOUNT, account_step, next_step
 from services.disbursement.shapes import (
     AccountShown,
     ChecksShown,
@@ -16,20 +16,27 @@ from services.disbursement.vault import Vault
 
 
 async def account(tx: Transaction, store: Store, vault: Vault, citizen_id: str) -> AccountShown:
-    """The linked account, masked but for the last three digits."""
+    """The linked account, masked but for the last three digits, with what to do about it."""
     found = (await store.accounts_of(tx, [citizen_id])).get(citizen_id)
+    state = found.state if found else NO_ACCOUNT
+    indonesian, english = account_step(state)
+    told = Sentence(id=indonesian, en=english)
     if found is None:
-        return AccountShown(state="none")
+        return AccountShown(state=state, next_step=told)
     payee = vault.open_payee(found.wrapped, citizen_id, found.sealed)
     return AccountShown(
-        state=found.state, rail=found.rail, provider=found.provider, masked=masked(payee.account_number)
+        state=state,
+        rail=found.rail,
+        provider=found.provider,
+        masked=masked(payee.account_number),
+        next_step=told,
     )
 
 
 async def payouts(tx: Transaction, store: Store, citizen_id: str) -> list[PayoutShown]:
     """What a citizen is owed and was paid, oldest first, each with what to do next."""
     found = (await store.accounts_of(tx, [citizen_id])).get(citizen_id)
-    state = found.state if found else "none"
+    state = found.state if found else NO_ACCOUNT
     shown: list[PayoutShown] = []
     for one in await store.payouts_of(tx, citizen_id):
         indonesian, english = next_step(one.state, one.reason, due=one.due_at is not None, account=state)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from libs.events.access import Access
@@ -15,6 +15,8 @@ from services.finance.views import Book, book_of
 from services.finance.windows_client import WindowsClient
 
 ALARMS_MAX: Final = 50
+
+ProgrammeName = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
 
 NO_BOOK: Final = Refusal(
     "no-book",
@@ -31,7 +33,7 @@ def create_api(store: Store, access: Access, windows: WindowsClient) -> FastAPI:
     reader = [Depends(access.staff("auditor", "maker"))]
 
     @api.get("/v1/books/{programme}", dependencies=reader, tags=["books"], summary="Balances, proof, totals and alarms")
-    async def read_book(programme: str, tx: Tx) -> Book:
+    async def read_book(programme: ProgrammeName, tx: Tx) -> Book:
         await store.one_snapshot(tx)
         book = await store.book(tx, programme)
         if book is None:
@@ -47,7 +49,7 @@ def create_api(store: Store, access: Access, windows: WindowsClient) -> FastAPI:
         response_class=StreamingResponse,
         responses={200: {"content": {"text/csv": {}}, "description": "RFC 4180 with a header, sent in chunks"}},
     )
-    async def export(programme: str, request: Request) -> StreamingResponse:
+    async def export(programme: ProgrammeName, request: Request) -> StreamingResponse:
         database = request.app.state.database
         async with database.connection() as connection:
             upto = await store.last_entry(connection, programme)

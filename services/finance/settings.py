@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from libs.events.settings import ServiceSettings
+from libs.events.settings import ApiSettings, ServiceSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ApiSettings):
     """`windows_url` is where the live windows answer; finance only passes on what they say."""
 
     windows_url: str = "http://127.0.0.1:8075"

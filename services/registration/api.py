@@ -15,9 +15,11 @@ from services.registration.codes import Confirmation, SignIn
 from services.registration.commands import Join, Registration, Submission
 from services.registration.domain import words
 from services.registration.domain.person import Claim, Contact
+from services.registration.erasure import erase
 from services.registration.hot import Hot
 from services.registration.seal import Sealer, identity_token
 from services.registration.store import Store
+from services.registration.store_erasure import ErasureStore
 from services.registration.vault import Vault
 
 
@@ -38,6 +40,7 @@ def create_api(
     _add_identity_token(api, store, vault, access, tokens, sealer)
     _add_applications(api, store, hot, access)
     _add_views(api, vault, access, programmes)
+    _add_erasure(api, ErasureStore(), access)
     return api
 
 
@@ -120,3 +123,12 @@ def _add_views(api: FastAPI, vault: Vault, access: Access, programmes: Mapping[s
     @api.get("/v1/waves", response_model=list[forms.WaveState], summary="The waves")
     async def waves(tx: Tx) -> list[dict[str, Any]]:
         return await views.waves(tx)
+
+
+def _add_erasure(api: FastAPI, store: ErasureStore, access: Access) -> None:
+    @api.post("/v1/me/erasure", summary="Be forgotten, for ever; who was ever selected is not")
+    async def forget(
+        body: forms.ErasureForm, tx: Tx, now: Now, citizen: Annotated[Citizen, Depends(access.citizen)]
+    ) -> forms.Status:
+        await erase(tx, store, citizen.citizen_id, now)
+        return forms.Status(status="erased")

@@ -90,7 +90,7 @@ WaveNumber = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class _Form(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class RegistrationForm(_Form):
@@ -101,6 +101,12 @@ class RegistrationForm(_Form):
 
 class ConfirmationForm(_Form):
     code: Digits
+
+
+class ErasureForm(_Form):
+    """Nothing brings the data back, so it is not done by a mere visit."""
+
+    confirm: Literal["erase-everything"]
 
 
 class IdentityForm(_Form):
@@ -192,18 +198,21 @@ class Me(BaseModel):
 
 
 class OwnDraw(BaseModel):
-    """A citizen's own numbers in a draw, to be checked against the published bundle."""
+    """A citizen's own numbers in a draw, to be checked against the published bundle.
+
+    `proof` is a path of selection's API, not of this one: there the inclusion proof is.
+    """
 
     ticket: str
     rank: int | None
     cutoff: str | None
     proof: str
-    """Where selection gives the inclusion proof."""
 
 
 class Step(BaseModel):
     at: datetime
     what: str
+    programme: str | None
     wave: int | None
     id: str
     en: str

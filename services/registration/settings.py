@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from libs.events.settings import ServiceSettings
+from libs.events.settings import ApiSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ApiSettings):
     """Files hold what is secret; addresses are base URLs."""
 
     citizen_key_file: Path  # private P-256 JWK that signs citizens' tokens and identities

@@ -94,6 +94,7 @@ async def timeline(tx: Transaction, programmes: Programmes, citizen_id: str) -> 
             {
                 "at": row["at"],
                 "what": what,
+                "programme": data.get("programme"),
                 "wave": data.get("wave"),
                 "id": told.id,
                 "en": told.en,

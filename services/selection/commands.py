@@ -65,7 +65,7 @@ async def propose(
     proposal = must(wave.propose(rules, number, seats, recycle, times))
     before = await store.lock(tx, programme, number)
     must(wave.move(before.state if before else None, Step.PROPOSE))
-    wave_id = await store.propose(tx, proposal, person, now)
+    wave_id = await store.propose(tx, proposal, person, now, decreed=decreed is not None)
     if wave_id is None:
         # Another request has made and another person approved this very wave since we looked.
         raise Refused(TAKEN_MEANWHILE)

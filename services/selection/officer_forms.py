@@ -20,14 +20,12 @@ from services.selection import ceremony, changes, commands
 from services.selection.domain.decree import TABLE_CHARACTERS_MAX
 from services.selection.domain.wave import REASON_CHARACTERS_MIN, SEATS_MAX
 from services.selection.page_parts import plain
-from services.selection.sign_in import Session
+from services.selection.sign_in import ROLES, Session
 from services.selection.store import Store
 
 FORM_BYTES_MAX: Final = 16_384
 MAKER: Final = frozenset({"maker"})
 CHECKER: Final = frozenset({"checker"})
-STAFF: Final = frozenset({"maker", "checker", "auditor"})
-OFFICIALS: Final = STAFF | {"official"}
 UNKNOWN_STEP: Final = Refusal(
     "unknown-step",
     404,
@@ -196,8 +194,8 @@ STEPS: Final[Mapping[str, tuple[frozenset[str], Callable[[Transaction, Asked], A
     "times": (MAKER, _times),
     "redraw": (MAKER, _redraw),
     "change-approval": (CHECKER, _approve_change),
-    "commitment": (OFFICIALS, _hand_in),
-    "reveal": (OFFICIALS, _reveal),
+    "commitment": (ROLES, _hand_in),
+    "reveal": (ROLES, _reveal),
 }
 """What can be asked of a wave, and which roles may."""
 

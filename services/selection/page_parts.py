@@ -1,6 +1,7 @@
 """What several pages say of a wave: its title, its steps, what it waits for, its provinces, its officials."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -43,6 +44,14 @@ def due(request: Request, view: Mapping[str, Any]) -> str:
     return str(told[reader_of(request).language]) if told else ""
 
 
+def waits(request: Mapping[str, Any], person: str, now: datetime) -> bool:
+    """Whether an open request stands in a person's queue: what would be refused now does not, nor another's secret."""
+    kind = request["kind"]
+    if kind == "reveal":
+        return bool(request["person"] == person and now <= request["at"])
+    return kind == "proposal" or kind in views_due.steps(request, now)
+
+
 def plain(typed: str) -> str:
     """A number as somebody typed or copied it: without spaces and hyphens, in small letters."""
     return re.sub(r"[\s-]", "", typed).lower()
@@ -62,12 +71,21 @@ def steps(view: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def by_province(
-    quotas: Mapping[Stratum, tuple[int, int]], strata: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+    quotas: Mapping[Stratum, tuple[int, int]],
+    strata: Sequence[Mapping[str, Any]],
+    names: Mapping[str, str],
+    appealed: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """Seats and results of each province, priority before public; provinces nobody applied from have seats alone."""
+    """Seats and results of each province, priority before public; provinces nobody applied from have seats alone.
+
+    `appealed`: seats that upheld appeals took out of the quotas, by stratum and by the wave they contested.
+    """
+    taken = Counter[Stratum]()
+    for row in appealed:
+        taken[Stratum(row["province"], row["tier"])] += row["seats"]
     results = {Stratum(row["province"], row["tier"]): row for row in strata}
     found = []
-    for code in sorted({stratum.province for stratum in (*quotas, *results)}):
+    for code in sorted({stratum.province for stratum in (*quotas, *results, *taken)}):
         tiers = []
         for tier in TIERS:
             stratum = Stratum(code, tier)
@@ -76,6 +94,7 @@ def by_province(
                 {
                     "tier": tier,
                     "seats": quotas.get(stratum, (0, 0))[0],
+                    "appealed": taken[stratum],
                     "applicants": result["applicants"] if result else 0,
                     "winners": result["winners"] if result else 0,
                     "everybody": bool(result and 0 < result["applicants"] == result["winners"]),

@@ -1,6 +1,7 @@
 """What pages read beside the wave itself: one application's part, the winners' numbers, and what waits for officers."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from libs.events.database import Transaction
@@ -29,6 +30,17 @@ class PageStore:
     async def requests(self, tx: Transaction, limit: int) -> list[Mapping[str, Any]]:
         """What waits for a person over all waves, the oldest first: kind, who asked (or has to reveal), and when."""
         return list(await QUERIES.requests_open(tx, limit=limit))
+
+    async def hand_ins(
+        self, tx: Transaction, person: str, offices: Sequence[tuple[str, str]], now: datetime, limit: int
+    ) -> list[Mapping[str, Any]]:
+        """Waves that still take a secret commitment from a person who speaks for `offices`: programme and title."""
+        return list(
+            await QUERIES.hand_ins_open(
+                tx, person=person, programmes=[programme for programme, _ in offices],
+                offices=[title for _, title in offices], now=now, limit=limit,
+            )
+        )  # fmt: skip
 
     async def seats_free(self, tx: Transaction) -> dict[str, int]:
         """Recycled seats that wait for a wave, by programme."""

@@ -30,10 +30,12 @@ SELECT wave_id, programme, wave, state
 -- name: wave_propose$
 -- A proposal that nobody has approved may be replaced: the conflict branch changes it only while it is still proposed,
 -- and returns nothing otherwise.
-INSERT INTO wave (programme, wave, state, seats, recycle, opens_at, closes_at, draws_at, maker_person, proposed_at)
-VALUES (:programme, :wave, 'proposed', :seats, :recycle, :opens_at, :closes_at, :draws_at, :maker_person, :now)
+INSERT INTO wave (programme, wave, state, seats, recycle, decreed, opens_at, closes_at, draws_at, maker_person,
+                  proposed_at)
+VALUES (:programme, :wave, 'proposed', :seats, :recycle, :decreed, :opens_at, :closes_at, :draws_at, :maker_person,
+        :now)
     ON CONFLICT (programme, wave) WHERE current DO UPDATE
-   SET seats = excluded.seats, recycle = excluded.recycle, opens_at = excluded.opens_at,
+   SET seats = excluded.seats, recycle = excluded.recycle, decreed = excluded.decreed, opens_at = excluded.opens_at,
        closes_at = excluded.closes_at, draws_at = excluded.draws_at, maker_person = excluded.maker_person,
        proposed_at = excluded.proposed_at
  WHERE wave.state = 'proposed'
@@ -144,10 +146,10 @@ UPDATE wave
 
 -- name: wave_again$
 -- The next attempt begins where the intake was closed.
-INSERT INTO wave (programme, wave, attempt, state, seats, recycle, opens_at, closes_at, draws_at, maker_person, proposed_at,
-                  approver_person, approved_at)
-SELECT programme, wave, attempt + 1, :state, seats, recycle, opens_at, closes_at, draws_at, maker_person, proposed_at,
-       approver_person, approved_at
+INSERT INTO wave (programme, wave, attempt, state, seats, recycle, decreed, opens_at, closes_at, draws_at, maker_person,
+                  proposed_at, approver_person, approved_at)
+SELECT programme, wave, attempt + 1, :state, seats, recycle, decreed, opens_at, closes_at, draws_at, maker_person,
+       proposed_at, approver_person, approved_at
   FROM wave
  WHERE wave_id = :wave_id
 RETURNING wave_id;
@@ -460,8 +462,8 @@ UPDATE wave
 
 -- name: wave_view^
 -- Everything the public may know about a wave.
-SELECT w.wave_id, w.programme, w.wave, w.attempt, w.state, w.seats, w.recycle, w.opens_at, w.closes_at, w.draws_at,
-       w.proposed_at, w.approved_at, w.waiting, w.applications_seen, w.lanes_missing, w.commitment, w.signature, w.root,
+SELECT w.wave_id, w.programme, w.wave, w.attempt, w.state, w.seats, w.recycle, w.decreed, w.opens_at, w.closes_at,
+       w.draws_at, w.proposed_at, w.approved_at, w.waiting, w.applications_seen, w.lanes_missing, w.commitment, w.signature, w.root,
        w.pool_count, w.beacon_round, w.draw_due_at, w.committed_at, w.beacon_signature, w.randomness, w.seed, w.winners, w.drawn_at, w.not_selected,
        w.published_at, w.void_reason, w.void_asked_at, w.voided_at, w.reveal_until, w.reveals, w.reveals_signature,
        w.announced_up_to IS NOT NULL AS results_sent,
@@ -569,26 +571,46 @@ SELECT maker_person, void_maker_person
  WHERE wave_id = :wave_id;
 
 -- name: requests_open
--- What waits for a person, over all waves: a proposal, other times, another draw or a void for a checker, and a secret for
--- the official who has committed to it. Few waves live at a time, and each has few of them.
-SELECT w.programme, w.wave, w.state, 'proposal' AS kind, w.maker_person AS person, w.proposed_at AS at
+-- What waits for a person, over all waves: a proposal, other times, another draw or a void for a checker, and a secret
+-- for the official who has committed to it; with what tells whether it can still be done. Few waves live at a time, and
+-- each has few of them.
+SELECT w.programme, w.wave, w.state, w.draw_due_at, w.waiting, w.reveal_until,
+       w.announced_up_to IS NOT NULL AS results_sent, asked.kind, asked.person, asked.at
   FROM wave w
- WHERE w.current AND w.state = 'proposed'
-UNION ALL
-SELECT w.programme, w.wave, w.state, c.step, c.maker_person, c.asked_at
-  FROM wave_change c
-  JOIN wave w ON w.wave_id = c.wave_id AND w.current
- WHERE c.decided_at IS NULL AND w.announced_up_to IS NULL  -- while results go out nothing is voided or drawn again
-UNION ALL
-SELECT w.programme, w.wave, w.state, 'void', w.void_maker_person, w.void_asked_at
+  JOIN (SELECT wave_id, 'proposal' AS kind, maker_person AS person, proposed_at AS at
+          FROM wave
+         WHERE state = 'proposed'
+        UNION ALL
+        SELECT wave_id, step, maker_person, asked_at
+          FROM wave_change
+         WHERE decided_at IS NULL
+        UNION ALL
+        SELECT wave_id, 'void', void_maker_person, void_asked_at
+          FROM wave
+         WHERE void_asked_at IS NOT NULL
+        UNION ALL
+        SELECT o.wave_id, 'reveal', o.person, r.reveal_until
+          FROM official o
+          JOIN wave r ON r.wave_id = o.wave_id
+         WHERE r.state = 'committed' AND r.reveal_until IS NOT NULL AND r.reveals IS NULL AND o.secret IS NULL
+       ) AS asked ON asked.wave_id = w.wave_id
+ WHERE w.current AND w.state NOT IN ('published', 'voided')
+   AND w.announced_up_to IS NULL  -- while results go out nothing is voided or drawn again
+ ORDER BY asked.at, w.programme, w.wave
+ LIMIT :limit;
+
+-- name: hand_ins_open
+-- Waves in which a person may still commit to a secret: for an office of theirs that nobody has spoken for yet, unless
+-- they have spoken for another. The wave that closes first comes first.
+SELECT w.programme, w.wave, 'hand-in' AS kind, :person::text AS person, w.closes_at AS at
   FROM wave w
- WHERE w.current AND w.state NOT IN ('published', 'voided') AND w.announced_up_to IS NULL AND w.void_asked_at IS NOT NULL
-UNION ALL
-SELECT w.programme, w.wave, w.state, 'reveal', o.person, w.reveal_until
-  FROM wave w
-  JOIN official o ON o.wave_id = w.wave_id
- WHERE w.current AND w.state = 'committed' AND w.reveal_until IS NOT NULL AND w.reveals IS NULL AND o.secret IS NULL
- ORDER BY at, programme, wave
+ WHERE w.current AND w.state IN ('announced', 'open') AND w.closes_at > :now
+   AND NOT EXISTS (SELECT FROM official o WHERE o.wave_id = w.wave_id AND o.person = :person)
+   AND EXISTS (SELECT
+                 FROM unnest(:programmes::text[], :offices::text[]) AS told (programme, office)
+                WHERE told.programme = w.programme
+                  AND NOT EXISTS (SELECT FROM official o WHERE o.wave_id = w.wave_id AND o.office = told.office))
+ ORDER BY w.closes_at, w.programme, w.wave
  LIMIT :limit;
 
 -- name: freed_seats_free
@@ -672,11 +694,12 @@ UPDATE appeal
  WHERE appeal_id = :appeal_id;
 
 -- name: appeals_of_citizen
-SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.contested, a.reason, a.ground, a.lodged_at, a.state, a.finding,
-       a.decided_at, u.wave AS seat_wave
+-- A finding is a maker's own until a checker agrees, and a proposed wave may still be replaced: neither is told before.
+SELECT a.appeal_id, w.programme, w.wave, a.application_id, a.contested, a.reason, a.ground, a.lodged_at, a.state,
+       CASE WHEN a.state IN ('upheld', 'dismissed') THEN a.finding END AS finding, a.decided_at, u.wave AS seat_wave
   FROM appeal a
   JOIN wave w ON w.wave_id = a.wave_id
-  LEFT JOIN wave u ON u.wave_id = a.used_by_wave_id
+  LEFT JOIN wave u ON u.wave_id = a.used_by_wave_id AND u.approved_at IS NOT NULL
  WHERE a.citizen_id = :citizen_id
  ORDER BY a.lodged_at, a.appeal_id
  LIMIT :limit;

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from libs.events.settings import ServiceSettings
+from libs.events.settings import ApiSettings
 from services.selection.domain.beacon import Chain, parse_chain
 
 
@@ -18,7 +18,7 @@ def _chain(told: Any) -> Any:
     return parse_chain(told) if isinstance(told, dict) else told
 
 
-class Settings(ServiceSettings):
+class Settings(ApiSettings):
     beacon_urls: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)]
     """The base addresses of a drand beacon's HTTP API, with commas between them; the first good answer counts."""
 

@@ -19,9 +19,10 @@ from starlette.responses import RedirectResponse, Response
 from libs.events.access import TOKEN_MISSING, Access, Staff
 from libs.events.refusal import Refusal, Refused
 
-ROLES: Final = ("maker", "checker", "auditor", "official")
-"""Who may look in here: staff, and officials of other offices, who take part in ceremonies. What each may do is asked
-at every form."""
+OFFICERS: Final = frozenset({"maker", "checker", "auditor"})
+ROLES: Final = OFFICERS | {"official"}
+"""Who may look in here: officers, and officials of other offices, who take part in ceremonies and see what is public.
+What each may do is asked at every form."""
 
 CLIENT_ID: Final = "gelombang-pages"
 FOLDER: Final = "/petugas"
@@ -56,6 +57,11 @@ class Session:
 
     staff: Staff
     proof: str
+
+    @property
+    def officer(self) -> bool:
+        """Whether they may see what is not public: proposals and appeals."""
+        return not OFFICERS.isdisjoint(self.staff.roles)
 
 
 async def session_of(request: Request, access: Access) -> Session | None:

@@ -88,12 +88,15 @@ class Store:
         rows = await QUERIES.waves_to_move(tx, now=now)
         return [(row["wave_id"], row["programme"], row["wave"], State(row["state"])) for row in rows]
 
-    async def propose(self, tx: Transaction, proposal: Proposal, person: str, now: datetime) -> int | None:
-        """Write or replace a proposal; None when the wave has gone on meanwhile."""
+    async def propose(
+        self, tx: Transaction, proposal: Proposal, person: str, now: datetime, *, decreed: bool
+    ) -> int | None:
+        """Write or replace a proposal; None when the wave has gone on meanwhile. `decreed`: its quotas are a table."""
         times = proposal.times
         wave_id: int | None = await QUERIES.wave_propose(
             tx, programme=proposal.programme, wave=proposal.wave, seats=proposal.seats, recycle=proposal.recycle,
-            opens_at=times.opens_at, closes_at=times.closes_at, draws_at=times.draws_at, maker_person=person, now=now,
+            decreed=decreed, opens_at=times.opens_at, closes_at=times.closes_at, draws_at=times.draws_at,
+            maker_person=person, now=now,
         )  # fmt: skip
         return wave_id
 

@@ -37,6 +37,7 @@ def wave(
         "seats": sum(seats for seats, _ in quotas.values()),
         "recycled_seats": sum(recycled for _, recycled in quotas.values()),
         "recycled_from": [dict(row) for row in sources],
+        "quotas_decreed": view["decreed"],
         "quotas": [
             {
                 "province": stratum.province,
@@ -83,8 +84,9 @@ def ceremony(officials: Sequence[Official], view: Row) -> dict[str, Any] | None:
             for official in officials
         ],
         "reveal_until": time_of(view["reveal_until"]),
+        # Nobody is called silent while there is time.
         "silent": [official.office for official in officials if official.secret is None]
-        if view["reveal_until"]
+        if view["reveals"] or view["waiting"] == "reveals-too-late"
         else [],
         "reveals_text": view["reveals"],
         "reveals_signature": _hex(view["reveals_signature"]),

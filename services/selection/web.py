@@ -17,7 +17,7 @@ from libs.events.api import Now, Tx
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
 from libs.pages.look import HEADERS, Look, answer
-from services.selection import store_appeals, store_ceremony, store_changes, views, web_officers
+from services.selection import store_appeals, store_ceremony, store_changes, views, views_due, web_officers
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.quotas import Province
 from services.selection.domain.wave import SEATS_MAX, State
@@ -102,6 +102,7 @@ def _add_waves(
             due=due(request, view),
             steps=steps(view),
             changes=await store_changes.changes(tx, programme, wave),
+            legal=views_due.steps(view, now),
             set_aside=await store_changes.attempts(tx, programme, wave),
             provinces=by_province(quotas, strata, names),
             seats=sum(seats for seats, _ in quotas.values()),

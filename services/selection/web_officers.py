@@ -13,13 +13,30 @@ from libs.events.database import Transaction
 from libs.events.programme import Programme
 from libs.events.refusal import Refusal, Refused
 from libs.pages.look import Look
-from services.selection import commands, sign_in, store_ceremony, store_changes, views_due, web_officers_appeals
+from services.selection import (
+    commands,
+    sign_in,
+    store_appeals,
+    store_ceremony,
+    store_changes,
+    views_due,
+    web_officers_appeals,
+)
 from services.selection.commands import UNKNOWN_WAVE
 from services.selection.domain.ceremony import offices_of
 from services.selection.domain.quotas import Province
-from services.selection.domain.wave import legal, mark
+from services.selection.domain.wave import mark
 from services.selection.officer_forms import MAKER, Asked, Form, ProposalForm, do, filled, form_of, step_of
-from services.selection.page_parts import ProgrammeName, WaveNumber, by_province, ceremony_parts, due, steps, title
+from services.selection.page_parts import (
+    ProgrammeName,
+    WaveNumber,
+    by_province,
+    ceremony_parts,
+    due,
+    steps,
+    title,
+    waits,
+)
 from services.selection.page_store import PageStore
 from services.selection.sign_in import FOLDER, Session
 from services.selection.store import Store
@@ -69,26 +86,27 @@ def _add_list(router: APIRouter, look: Look, store: Store, programmes: Mapping[s
     pages = PageStore()
 
     @router.get(FOLDER)
-    async def waves(request: Request, tx: Tx, session: who) -> Response:
+    async def waves(request: Request, tx: Tx, now: Now, session: who) -> Response:
         if session is None:
             return look.page(request, "officers/sign_in.html")
-        rows = [
-            (title(request, programmes, row["programme"]), row)
-            for row in reversed(await store.listed(tx, WAVES_MAX, announced=False))
+        person = session.staff.person
+        rows = reversed(await store.listed(tx, WAVES_MAX, announced=not session.officer))
+        requests = await pages.requests(tx, REQUESTS_MAX)
+        waiting = [row for row in requests if waits(row, person, now) and (session.officer or row["kind"] == "reveal")]
+        offices = [
+            (name, office)
+            for name, rules in programmes.items()
+            for office in offices_of(rules.draw.offices, session.staff.roles).values()
         ]
-        waiting = [
-            (title(request, programmes, row["programme"]), row)
-            for row in await pages.requests(tx, REQUESTS_MAX)
-            if row["kind"] in ("proposal", "reveal") or row["kind"] in legal(row["state"])
-        ]
+        waiting += await pages.hand_ins(tx, person, offices, now, REQUESTS_MAX)
         return look.page(
             request,
             "officers/waves.html",
             private=True,
             session=session,
-            rows=rows,
-            waiting=waiting,
-            appeals=await pages.appeals_counted(tx),
+            rows=[(title(request, programmes, row["programme"]), row) for row in rows],
+            waiting=[(title(request, programmes, row["programme"]), row) for row in waiting],
+            appeals=await pages.appeals_counted(tx) if session.officer else {"lodged": 0, "examined": 0},
         )
 
 
@@ -106,11 +124,11 @@ def _add_wave(
         request: Request, tx: Transaction, session: Session, programme: str, wave: int, told: Mapping[str, Any]
     ) -> Response:
         view = await store.view(tx, programme, wave)
-        if view is None:
+        if view is None or (view["approved_at"] is None and not session.officer):
             raise Refused(UNKNOWN_WAVE)
         wave_id = view["wave_id"]
         quotas, people = await store.quotas(tx, wave_id), await pages.people(tx, wave_id)
-        change = await store_changes.waiting(tx, wave_id)
+        appealed, change = await store_appeals.seats_of(tx, wave_id), await store_changes.waiting(tx, wave_id)
         steps_now = views_due.steps(view, request.app.state.clock.now())
         refusals: Sequence[Refusal] = told.get("refusals", ())
         return look.page(
@@ -125,7 +143,8 @@ def _add_wave(
             steps=steps(view),
             seats=sum(seats for seats, _ in quotas.values()),
             recycled=sum(recycled for _, recycled in quotas.values()),
-            provinces=by_province(quotas, [], names),
+            appealed=sum(row["seats"] for row in appealed),
+            provinces=by_province(quotas, [], names, appealed),
             refusals=refusals,
             form=told.get("form", {}),
             people=people,

@@ -15,7 +15,7 @@ from libs.pages.look import Look
 from services.selection import appeals, sign_in
 from services.selection.appeals import once_per_lifetime
 from services.selection.domain.appeal import NO_SUCH_APPEAL, AppealState
-from services.selection.officer_forms import CHECKER, MAKER, STAFF, UNKNOWN_STEP, FindingForm, do, form_of
+from services.selection.officer_forms import CHECKER, MAKER, UNKNOWN_STEP, FindingForm, do, form_of
 from services.selection.page_parts import plain, title
 from services.selection.page_store import PageStore
 from services.selection.sign_in import FOLDER, Session
@@ -112,8 +112,8 @@ def _add_one(router: APIRouter, look: Look, programmes: Mapping[str, Programme],
 
 
 def _check(session: Session) -> None:
-    """Appeals are the staff's. Raises Refused."""
-    if session.staff.roles.isdisjoint(STAFF):
+    """Appeals are the officers' business. Raises Refused."""
+    if not session.officer:
         raise Refused(ROLE_MISSING)
 
 

@@ -19,6 +19,8 @@ from services.training.domain.course import UNKNOWN_PROGRAMME
 from services.training.domain.purchase import Order, Receipt
 from services.training.domain.rating import Rating
 from services.training.shapes import (
+    EARLIEST,
+    LATEST,
     LINES_MAX,
     AttendanceLine,
     AttendanceShown,
@@ -168,7 +170,8 @@ def _place(after: str | None, now: datetime) -> tuple[datetime, str]:
     start, _, course_id = after.partition("_")
     try:
         moment = datetime.fromisoformat(start)
-        if moment.tzinfo is None or not ID.fullmatch(course_id):
+        known = moment.tzinfo is not None and EARLIEST <= moment <= LATEST
+        if not known or not ID.fullmatch(course_id):
             raise ValueError("not a page mark")
     except ValueError:
         raise Refused(BAD_PLACE) from None

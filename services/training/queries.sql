@@ -146,6 +146,7 @@ SELECT enrolment.enrolment_id, enrolment.citizen_id, enrolment.programme, member
 -- One citizen's courses with all that has come of them, newest first.
 SELECT enrolment.enrolment_id, enrolment.programme, enrolment.course_id, course.title, course.mode, course.starts_at,
        course.ends_at, enrolment.price_rupiah, enrolment.redeem_code, enrolment.state, enrolment.bought_at,
+       enrolment.cancelled_at, enrolment.cancelled_by,
        certificate.certificate_id, certificate.score, rating.stars,
        (SELECT array_agg(attendance.sequence ORDER BY attendance.sequence)
           FROM attendance WHERE attendance.enrolment_id = enrolment.enrolment_id) AS attended

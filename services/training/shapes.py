@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from libs.events.contracts import Id
 from services.training.domain.course import Course, Draft, Mode
-from services.training.domain.enrolment import Enrolment
+from services.training.domain.enrolment import CancelledBy, Enrolment
 from services.training.domain.progress import SCORE_MAX, Attendance, Fault, Score, Told
 
 LINES_MAX: Final = 1000
@@ -18,11 +18,19 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_C
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_CLEAN, strip_whitespace=True)]
 Review = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_CLEAN, strip_whitespace=True)]
 # Beyond these years there is no programme, and arithmetic with time zones would leave the calendar.
-Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2100, 1, 1, tzinfo=UTC))]
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
 Price = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
-class CourseBody(BaseModel):
+class _In(BaseModel):
+    """What comes in. A field that is not known is refused: were its name misspelt, a rule would be skipped silently."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class CourseBody(_In):
     """A course to put on sale. `also_sold_at_rupiah`: its price elsewhere, if it is sold there."""
 
     code: Short
@@ -47,6 +55,7 @@ class CourseShown(BaseModel):
     mode: Mode
     hours: int
     price_rupiah: int
+    also_sold_at_rupiah: int | None
     seats: int
     seats_left: int
     starts_at: datetime
@@ -64,6 +73,7 @@ class CourseShown(BaseModel):
             mode=draft.mode,
             hours=draft.hours,
             price_rupiah=draft.price_rupiah,
+            also_sold_at_rupiah=draft.also_sold_at_rupiah,
             seats=draft.seats,
             seats_left=draft.seats - course.seats_taken,
             starts_at=draft.starts_at,
@@ -84,7 +94,7 @@ class Cancelled(BaseModel):
     refunded: int
 
 
-class PurchaseBody(BaseModel):
+class PurchaseBody(_In):
     """`purchase_id` is made by the client; the same again is the same purchase."""
 
     course_id: Id
@@ -97,7 +107,7 @@ class ReceiptShown(BaseModel):
     balance_rupiah: int
 
 
-class RatingBody(BaseModel):
+class RatingBody(_In):
     enrolment_id: Id
     stars: Annotated[int, Field(ge=1, le=5)]
     review: Review
@@ -126,6 +136,8 @@ class EnrolmentShown(BaseModel):
     redeem_code: str
     state: str
     bought_at: datetime
+    cancelled_at: datetime | None
+    cancelled_by: CancelledBy | None  # session: the partner called it off; purchase: the partner undid this purchase
     attended: list[int]
     waiting_for: list[int]  # sequence numbers still missing for the certificate; 999 is the post-test
     certificate_id: str | None
@@ -154,11 +166,11 @@ class MembershipShown(BaseModel):
     credit: list[CreditLine]
 
 
-class CodeLine(BaseModel):
+class CodeLine(_In):
     redeem_code: Short
 
 
-class AttendanceLine(BaseModel):
+class AttendanceLine(_In):
     redeem_code: Short
     sequence: Annotated[int, Field(ge=0, le=999)]
 
@@ -166,7 +178,7 @@ class AttendanceLine(BaseModel):
         return Attendance(self.redeem_code, self.sequence)
 
 
-class ScoreLine(BaseModel):
+class ScoreLine(_In):
     redeem_code: Short
     score: Annotated[int, Field(ge=0, le=SCORE_MAX)]
 

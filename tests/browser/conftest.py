@@ -33,7 +33,7 @@ CLIENTS: Final = "".join(
     f"roles = {json.dumps(roles.split())}\n"
     for account, roles in (
         ("ani", "maker office:committee"), ("budi", "checker office:management"), ("citra", "partner"),
-        ("dewi", "auditor office:ombudsman"), ("eka", "maker checker"),
+        ("dewi", "official office:ombudsman"), ("eka", "maker checker"),
     )
 )  # fmt: skip
 CROWD: Final = 600

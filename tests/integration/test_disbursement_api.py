@@ -88,6 +88,9 @@ async def desk(database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Desk]:
                 account_keys_file=tmp_path / "keys.json",
                 bank_url=world.urls["bank"],
                 ewallet_url=world.urls["e-wallet"],
+                debtor_name="Gelombang",
+                debtor_account="999080000000001",
+                debtor_bank="bni",
             )
         )
         built.api.state.database, built.api.state.clock = world.database, clock
@@ -115,14 +118,17 @@ async def test_money_from_the_grant_to_the_account_over_http(desk: Desk) -> None
     await world.select([AMI])
     await world.complete([AMI])
     await world.rate([AMI])
-    assert (await desk.get("/v1/me/account", desk.citizen(AMI)))["state"] == "none"
+    account = await desk.get("/v1/me/account", desk.citizen(AMI))
+    assert (account["state"], account["masked"]) == ("none", None)
     (first, *_) = await desk.get("/v1/me/payouts", desk.citizen(AMI))
     assert (first["milestone"], first["state"]) == ("incentive-1", "scheduled")
     assert first["next_step"]["en"] == "Link a bank account or e-wallet in your own name."
+    assert account["next_step"] == first["next_step"]
     assert await desk.post("/v1/me/account", desk.account(AMI), desk.citizen(AMI), 202) == {"state": "checking"}
     await world.check()
     account = await desk.get("/v1/me/account", desk.citizen(AMI))
     assert (account["state"], account["masked"]) == ("valid", f"•••• {AMI.nik[-3:]}")
+    assert "can be used" in account["next_step"]["en"]
 
     proposal = {"programme": PROGRAMME, "rail": "bank"}
     batch = await desk.post("/v1/batches", proposal, desk.staff("maker"), 201)
@@ -253,7 +259,9 @@ async def test_one_account_serves_one_citizen(desk: Desk) -> None:
     await world.post("bank", "/accounts", [told])
     world.clock.at = jakarta("2020-05-05 09:00")
     await world.check()
-    assert (await desk.get("/v1/me/account", desk.citizen(BUDI)))["state"] == "in-use"
+    account = await desk.get("/v1/me/account", desk.citizen(BUDI))
+    assert account["state"] == "in-use"
+    assert account["next_step"]["en"].endswith("Link a bank account or e-wallet in your own name.")
 
 
 async def test_the_same_account_again_changes_nothing(desk: Desk) -> None:
@@ -341,3 +349,10 @@ async def test_a_hold_is_seen_in_the_ledger_and_lifted_with_a_finding(
     await desk.post(lifting, {"finding": "Again."}, desk.staff("checker"), 404)
     assert (await desk.get(f"/v1/ledger/{PROGRAMME}", desk.staff("auditor")))["sending_held"] == []
     await desk.get("/v1/ledger/none", desk.staff("auditor"), 404)
+
+
+async def test_an_address_that_names_no_programme_is_refused_at_the_edge(desk: Desk) -> None:
+    for strange in ("%00", "PRAKERJA", "x" * 41):
+        told = await desk.get(f"/v1/ledger/{strange}", desk.staff("auditor"), 422)
+        assert [error["field"] for error in told["errors"]] == ["programme"]
+        await desk.post(f"/v1/year-end/{strange}/approval", {}, desk.staff("checker"), 422)

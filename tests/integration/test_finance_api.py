@@ -176,6 +176,14 @@ async def test_an_unknown_programme_has_no_book(client: AsyncClient) -> None:
         assert answer.json()["errors"][0]["code"] == "no-book"
 
 
+async def test_an_address_that_names_no_programme_is_refused_at_the_edge(client: AsyncClient) -> None:
+    for strange in ("%00", "PRAKERJA", "x" * 41):
+        for path in (f"/v1/books/{strange}", f"/v1/exports/{strange}.csv"):
+            answer = await client.get(path, headers=token("auditor"))
+            assert answer.status_code == 422
+            assert [error["field"] for error in answer.json()["errors"]] == ["programme"]
+
+
 async def test_only_auditors_and_makers_may_read(client: AsyncClient) -> None:
     for path in (f"/v1/books/{PROGRAMME}", f"/v1/exports/{PROGRAMME}.csv", "/v1/windows"):
         assert (await client.get(path)).status_code == 401
@@ -205,7 +213,8 @@ async def test_windows_are_passed_on_as_they_are(database_of_books: Database, tm
 
 
 def test_the_service_reads_all_eight_types_and_writes_nothing() -> None:
-    settings = load_settings(Settings, database_url="postgresql://x", kafka_servers="x:1")
+    access = {"staff_issuer": ISSUER, "staff_jwks": "keys.json", "citizen_jwks": "keys.json"}
+    settings = load_settings(Settings, database_url="postgresql://x", kafka_servers="x:1", **access)
     made = service(settings)
     assert len(made.reactions) == 8
     assert [job.name for job in made.jobs] == ["prove-books"]

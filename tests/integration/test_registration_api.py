@@ -77,7 +77,8 @@ async def open_site(made: ServiceDatabase, folder: Path) -> AsyncIterator[Site]:
     composed = service(
         Settings(
             database_url=SecretStr(made.app_url), kafka_servers="127.0.0.1:1", clock=str(clock.path),
-            staff_jwks=str(folder / "citizen.set.json"), citizen_jwks=str(folder / "citizen.set.json"),
+            staff_issuer="http://oidc", staff_jwks=str(folder / "citizen.set.json"),
+            citizen_jwks=str(folder / "citizen.set.json"),
             citizen_key_file=folder / "citizen.json", identity_keys_file=folder / "keys.json",
             disbursement_jwk_file=folder / "disbursement.public.json",
             civil_registry_url="http://127.0.0.1:1", messages_url="http://127.0.0.1:1",
@@ -140,6 +141,27 @@ async def test_a_result_shows_the_citizens_own_numbers_in_the_draw(site: Site) -
     assert {step["draw"] for step in steps if step is not result and step["what"] == "applied"} == {None}
 
 
+async def test_a_citizen_who_asks_for_it_is_forgotten(site: Site) -> None:
+    citizen = await site.verified()
+    await site.desk.open_wave()
+    told = {"confirm": "erase-everything"}
+    await site.http.post("/v1/me/applications", json={"programme": "prakerja-2020", "wave": 1})
+    standing = await site.http.post("/v1/me/erasure", json=told)
+    assert (standing.status_code, standing.json()["errors"][0]["code"]) == (409, "application-stands")
+    await site.http.delete("/v1/me/applications/prakerja-2020/1")
+    careless = await site.http.post("/v1/me/erasure", json={"confirm": "yes"})
+    assert (careless.status_code, careless.json()["errors"][0]["field"]) == (422, "confirm")
+    assert (await site.http.get("/v1/me")).json()["identity"] == "verified"
+    for _ in range(2):
+        done = await site.http.post("/v1/me/erasure", json=told)
+        assert (done.status_code, done.json()) == (200, {"status": "erased"})
+    assert await site.desk.value("SELECT count(*) FROM identity WHERE citizen_id = $1", citizen) == 0
+    assert (await site.http.get("/v1/me/timeline")).json() == []
+    assert (await site.http.get("/v1/me")).status_code < 500
+    again = await site.http.post("/v1/me/applications", json={"programme": "prakerja-2020", "wave": 1})
+    assert 400 <= again.status_code < 500
+
+
 async def test_the_same_registration_again_is_the_same_answer(site: Site) -> None:
     first, again = await site.register(), await site.register()
     assert first["citizen_id"] == again["citizen_id"]
@@ -166,6 +188,14 @@ async def test_every_wrong_field_is_named_at_once_with_its_remedy(site: Site) ->
 async def test_missing_fields_are_named_too(site: Site) -> None:
     answer = await site.http.post("/v1/registrations", json={})
     assert errors(answer) == dict.fromkeys(["registration_id", "email", "phone"], "missing")
+
+
+async def test_a_field_that_is_not_known_is_refused_and_nothing_is_taken_of_the_form(site: Site) -> None:
+    await site.register()
+    answer = await site.http.post("/v1/me/identity", json=IDENTITY | {"ocupation": "worker"})
+    assert (answer.status_code, list(errors(answer).values())) == (422, ["extra_forbidden"])
+    assert "ocupation" not in answer.text
+    assert (await site.http.get("/v1/me")).json()["identity"] == "none"
 
 
 BAD = [

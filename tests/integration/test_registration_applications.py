@@ -253,6 +253,9 @@ async def test_an_applicant_follows_the_wave_in_the_timeline(desk: Desk) -> None
         "wave-committed", "wave-drawn", "selected-in-batch", "wave-published",
     ]  # fmt: skip
     assert (await desk.me(citizen))["next_step"]["en"].startswith("You have been accepted")
+    async with desk.database.connection() as connection:
+        steps = await views.timeline(connection, PROGRAMMES, citizen)
+    assert [step["programme"] for step in steps] == [None] * 4 + ["prakerja-2020"] * 6
 
 
 async def test_a_wave_with_other_times_is_joined_by_them_and_its_applicants_are_told(desk: Desk) -> None:

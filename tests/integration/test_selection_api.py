@@ -364,6 +364,9 @@ def test_the_service_is_composed_from_its_settings(tmp_path: Path) -> None:
     settings = Settings(
         database_url="postgresql://nobody@127.0.0.1:1/none",
         kafka_servers="127.0.0.1:1",
+        staff_issuer="http://oidc",
+        staff_jwks="keys.json",
+        citizen_jwks="keys.json",
         beacon_urls="http://127.0.0.1:1, http://127.0.0.1:2",
         draw_key_file=key,
         _env_file=None,

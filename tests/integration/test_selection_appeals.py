@@ -47,6 +47,13 @@ async def decide(world: World, finding: str = "record-wrong", checker: str = "ch
         return await appeals.decide(tx, world.machine.programmes, appeal_id, finding, checker, now)
 
 
+async def shown(world: World, who: Applied = SITI) -> tuple[str, str | None, int | None]:
+    """What a citizen sees of their only appeal: its state, the finding, the wave that gives the seat."""
+    async with world.database.connection() as tx:
+        (mine,) = await store_appeals.of_citizen(tx, who.citizen_id, 10)
+    return mine["state"], mine["finding"], mine["seat_wave"]
+
+
 async def told(world: World, *kinds: str) -> list[dict[str, Any]]:
     return [event["data"] for event in await world.said(*kinds)]
 
@@ -89,6 +96,31 @@ async def test_the_seat_leaves_the_quota_before_the_draw_and_comes_back_with_a_v
     assert await world.propose(3, seats=400) == before
     await world.void(2)
     assert await world.propose(3, seats=400) == after
+
+
+@pytest.mark.parametrize(("finding", "state"), [("record-wrong", "upheld"), ("record-right", "dismissed")])
+async def test_a_finding_is_told_to_the_citizen_once_a_checker_agrees(world: World, finding: str, state: str) -> None:
+    appeal_id, programmes, now = await lodge(world), world.machine.programmes, world.clock.now()
+    assert await shown(world) == ("lodged", None, None)
+    async with world.database.transaction() as tx:
+        await appeals.examine(tx, programmes, appeal_id, finding, "maker", now)
+    assert await shown(world) == ("examined", None, None)
+    async with world.database.connection() as tx:
+        (waiting,) = await store_appeals.waiting(tx, 10)
+    assert waiting["finding"] == finding, "officers see it"
+    async with world.database.transaction() as tx:
+        await appeals.decide(tx, programmes, appeal_id, finding, "checker", now)
+    assert await shown(world) == (state, finding, None)
+
+
+async def test_the_wave_that_gives_the_seat_is_told_once_it_is_approved(world: World) -> None:
+    await decide(world)
+    await world.propose(2, seats=400)
+    assert await shown(world) == ("upheld", "record-wrong", None)
+    await world.approve(2)
+    assert await shown(world) == ("upheld", "record-wrong", 2)
+    await world.void(2)
+    assert await shown(world) == ("upheld", "record-wrong", None)
 
 
 async def test_who_has_a_seat_by_appeal_is_not_drawn_too(world: World) -> None:

@@ -103,6 +103,7 @@ async def test_a_pinned_chain_is_not_asked_for(party: Party) -> None:
 
 def test_settings_take_addresses_and_the_chain_as_drand_describes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"DATABASE_URL": "x", "KAFKA_SERVERS": "x", "DRAW_KEY_FILE": "x", "BEACON_URLS": "http://a, http://b"}
+    given |= {"STAFF_ISSUER": "x", "STAFF_JWKS": "x", "CITIZEN_JWKS": "x"}
     for name, value in given.items():
         monkeypatch.setenv(f"GELOMBANG_{name}", value)
     assert (Settings().beacon_urls, Settings().beacon_chain) == (("http://a", "http://b"), None)

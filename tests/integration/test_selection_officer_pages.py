@@ -4,6 +4,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from joserfc.jwk import ECKey
 
 from libs.events.access import STAFF_AUDIENCE, open_access
 from libs.events.contracts import IntakeClosed
-from services.selection import changes, commands
+from services.selection import appeals, changes, commands
 from services.selection.api import create_api
 from services.selection.domain.ceremony import secret_commitment
 from services.selection.draws import draw_one
@@ -30,6 +31,7 @@ from tests.integration.selection_world import (
     PLACES,
     PROGRAMME,
     World,
+    applied,
     closed,
     crowd,
     lane,
@@ -40,7 +42,10 @@ ISSUER = "https://issuer.test"
 KEY = ECKey.generate_key("P-256", {"kid": "one"})
 PAGE = f"{FOLDER}/{PROGRAMME}/1"
 WAVE = f"/v1/waves/{PROGRAMME}/1"
+PUBLIC = f"/gelombang/{PROGRAMME}/1"
 REASON = "Kuota Papua salah hitung"
+NOTHING = "Tidak ada yang menunggu orang."
+BY_TABLE, BY_POPULATION = "Kuota memakai tabel dari pengusul.", "Tanpa tabel kuota: kursi dibagi menurut penduduk"
 
 
 @dataclass
@@ -116,14 +121,69 @@ async def test_a_decreed_table_is_proposed_read_approved_and_drawn_by(world: Wor
     shown = await officer.look(PAGE)
     assert "11 Aceh: Prioritas 2, Umum 0" in shown
     assert "31 DKI Jakarta: Prioritas 0, Umum 5" in shown
+    assert (BY_TABLE in shown, BY_POPULATION in shown) == (True, False)
+    # A proposal that takes its place says for itself where its seats come from.
+    assert (await maker.send(f"{FOLDER}/usul", **form)).status_code == 303
+    shown = await officer.look(PAGE)
+    assert (BY_TABLE in shown, BY_POPULATION in shown) == (False, True)
+    assert (await maker.send(f"{FOLDER}/usul", **form, quotas="31,public,5\r\n11,priority,2")).status_code == 303
     await world.approve()
     (announced,) = await world.said("wave-announced")
     seats = {(each["province"], each["tier"]): each["seats"] for each in announced["data"]["quotas"] if each["seats"]}
     assert seats == {("11", "priority"): 2, ("31", "public"): 5}
+    assert (await officer.client.get(WAVE)).json()["quotas_decreed"] is True
+    public = (await officer.client.get(f"/gelombang/{PROGRAMME}/1")).text
+    assert ("mengikuti tabel kuota" in public, "dibagi menurut penduduk" in public) == (True, False)
     # Without a table the seats are split by population.
     split = await world.propose(2, seats=7)
     assert sum(split.values()) == 7
     assert {(place, tier): count for (place, tier), count in split.items() if count} != seats
+    await world.approve(2)
+    assert (await officer.client.get(f"/v1/waves/{PROGRAMME}/2")).json()["quotas_decreed"] is False
+    public = (await officer.client.get(f"/gelombang/{PROGRAMME}/2")).text
+    assert ("mengikuti tabel kuota" in public, "dibagi menurut penduduk" in public) == (False, True)
+
+
+async def test_a_draw_that_was_set_aside_leaves_its_promise_and_the_table_goes_on(
+    world: World, officer: Officer
+) -> None:
+    people = crowd(20)
+    await world.announce(seats=7, decreed="31,public,5\n11,priority,2")
+    await world.tick(OPENS)
+    await world.tell(*people)
+    await world.tick(CLOSES)
+    await world.tell(closed(people))
+    await world.tick()
+    root = (await world.view())["root"].hex()
+    await world.redraw()
+    shown = (await officer.client.get(WAVE)).json()
+    assert (shown["attempt"], shown["quotas_decreed"]) == (2, True)
+    page = (await officer.client.get(f"/gelombang/{PROGRAMME}/1")).text
+    link = f"{WAVE}/commitment?attempt=1"
+    assert (f'href="{link}" download' in page, f"{WAVE}/bundle" in page) == (True, False)
+    assert root in (await officer.client.get(link)).json()["commitment"]
+
+
+async def test_the_seats_of_appeals_explain_why_a_quota_is_smaller_than_its_table(
+    world: World, officer: Officer
+) -> None:
+    siti = applied("siti", province="31", exclusions=("blacklist",))
+    await world.run_wave([*crowd(30), siti], seats=20)
+    rules, now = world.machine.programmes, world.clock.now()
+    async with world.database.transaction() as tx:
+        lodged = await appeals.lodge(tx, rules, siti.citizen_id, siti.application_id, "not-me", now)
+        await appeals.examine(tx, rules, lodged.appeal_id, "record-wrong", "maker", now)
+        await appeals.decide(tx, rules, lodged.appeal_id, "record-wrong", "checker", now)
+    await world.propose(2, seats=7, decreed="31,public,5\n11,priority,2")
+    page = f"{FOLDER}/{PROGRAMME}/2"
+    shown = await officer.look(page)
+    assert "31 DKI Jakarta: Prioritas 0, Umum 4 (dan 1 karena banding)" in shown
+    assert "11 Aceh: Prioritas 2, Umum 0</li>" in shown
+    assert "1 kursi sudah keluar dari kuota sebelum diumumkan" in shown
+    await world.approve(2)
+    assert "1 kursi karena banding" in await officer.look(page)
+    await world.propose(3, seats=7)
+    assert "karena banding" not in await officer.look(f"{FOLDER}/{PROGRAMME}/3")
 
 
 async def test_an_unknown_step_is_called_that(world: World, officer: Officer) -> None:
@@ -138,8 +198,14 @@ async def test_nobody_but_officers_sees_a_proposal(world: World, officer: Office
     await world.propose()
     public = officer.client
     assert (await public.get("/v1/waves")).json() == []
-    for path in (WAVE, f"{WAVE}/recycled-seats", f"/gelombang/{PROGRAMME}/1"):
+    for path in (WAVE, *(f"{WAVE}/{part}" for part in ("recycled-seats", "commitment", "bundle")), PUBLIC):
         assert (await public.get(path)).status_code == 404
+    official = Officer(public, "dewi", "official office:ombudsman")
+    assert PAGE not in await official.look(FOLDER)
+    for path in (PAGE, f"{FOLDER}/banding"):
+        refused = await public.get(path, headers={"cookie": f"{SESSION}={official.token}"})
+        assert refused.status_code in (403, 404)
+        assert "banding" not in await official.look(FOLDER)
     assert f"/gelombang/{PROGRAMME}/1" not in (await public.get("/")).text
     assert (await public.get(WAVE, headers={"authorization": "Bearer no"})).status_code == 401
     assert (await public.get(WAVE, headers=officer.bearer)).json()["state"] == "proposed"
@@ -175,6 +241,76 @@ async def test_what_was_asked_for_is_shown_while_it_can_be_done(world: World, of
     assert (approval in shown, "menunggu orang kedua" in shown) == (False, False)
 
 
+async def test_a_request_that_nobody_approved_is_not_called_new_for_ever(world: World, officer: Officer) -> None:
+    page, new, never = f"/gelombang/{PROGRAMME}/1", "(baru diusulkan)", "(belum disetujui orang kedua"
+    await world.until_committed(crowd(40))
+    async with world.database.transaction() as tx:
+        await changes.ask_redraw(tx, world.machine.store, PROGRAMME, 1, REASON, "maker", world.clock.now())
+    shown = (await officer.client.get(page)).text
+    assert (new in shown, never in shown, REASON in shown) == (True, False, True)
+    await world.tick(DRAWS)
+    assert await world.state() == "published"
+    shown = (await officer.client.get(page)).text
+    assert (new in shown, never in shown, REASON in shown) == (False, True, True)
+
+
+@pytest.mark.parametrize("step", ["void", "redraw"])
+async def test_what_would_be_refused_now_waits_for_nobody(world: World, officer: Officer, step: str) -> None:
+    await world.until_committed(crowd(40))
+    async with world.database.transaction() as tx:
+        ask = commands.ask_void if step == "void" else changes.ask_redraw
+        await ask(tx, world.machine.store, PROGRAMME, 1, REASON, "maker", world.clock.now())
+    name = {"void": "Usul pembatalan", "redraw": "Usul undian ulang"}[step]
+    assert name in await officer.look(FOLDER)
+    # The round is out: the draw comes first, and after it the request may be decided again.
+    world.clock.at = DRAWS
+    shown = await officer.look(FOLDER)
+    assert (name in shown, NOTHING in shown) == (False, True)
+    await draw_one(world.machine, world.database, DRAWS)
+    assert name in await officer.look(FOLDER)
+
+
+async def test_an_official_finds_what_waits_for_them_and_nobody_elses(world: World, officer: Officer) -> None:
+    ani = Officer(officer.client, "ani", "official office:ombudsman")
+    budi = Officer(officer.client, "budi", "checker office:committee")
+    commit, reveal = "Berjanji atas sebuah rahasia", "Buka rahasia Anda"
+    await world.announce(seats=10)
+    assert f'href="{PAGE}#pejabat">{commit}' in await ani.look(FOLDER)
+    assert NOTHING in await officer.look(FOLDER)
+    for official, office, secret in ((ani, "ombudsman", b"s" * 32), (budi, "committee", b"t" * 32)):
+        promise = secret_commitment(PROGRAMME, 1, secret).hex()
+        taken = await official.call(f"{WAVE}/ceremony", {"office": office, "secret_commitment": promise})
+        assert taken.status_code == 201
+        assert NOTHING in await official.look(FOLDER)
+        # Somebody else of an office that has spoken is not asked again.
+        assert NOTHING in await Officer(officer.client, "citra", f"maker office:{office}").look(FOLDER)
+    await world.tick(OPENS)
+    await world.tick(CLOSES)
+    await world.tell(closed([]))
+    await world.tick()
+    assert await world.state() == "committed"
+    # Two secrets wait, and an officer who has none to reveal is told that nothing waits for them.
+    assert NOTHING in await Officer(officer.client, "citra", "checker").look(FOLDER)
+    assert f'href="{PAGE}#pejabat">{reveal}' in await ani.look(FOLDER)
+    world.clock.at = (await world.view())["reveal_until"]
+    assert (await ani.call(f"{WAVE}/ceremony/reveal", {"secret": (b"s" * 32).hex()})).status_code == 200
+    assert NOTHING in await ani.look(FOLDER)
+    assert reveal in await budi.look(FOLDER)
+    world.clock.at += timedelta(seconds=1)
+    assert NOTHING in await budi.look(FOLDER)
+
+
+async def test_an_office_is_asked_until_the_intake_closes(world: World, officer: Officer) -> None:
+    ani = Officer(officer.client, "ani", "official office:ombudsman")
+    await world.propose(seats=10)
+    assert "Berjanji atas" not in await ani.look(FOLDER)
+    await world.approve()
+    world.clock.at = CLOSES - timedelta(seconds=1)
+    assert "Berjanji atas" in await ani.look(FOLDER)
+    world.clock.at = CLOSES
+    assert NOTHING in await ani.look(FOLDER)
+
+
 async def test_the_partitions_that_do_not_agree_are_named(world: World, officer: Officer) -> None:
     people = crowd(30)
     await world.announce(seats=10)
@@ -194,7 +330,7 @@ async def test_only_who_speaks_for_an_office_of_the_programme_hands_in_for_it(wo
     await world.announce(seats=10)
     promise = secret_commitment(PROGRAMME, 1, b"s" * 32).hex()
     assert "tidak mewakili satu pun jabatan" in await officer.look(PAGE)
-    official = Officer(officer.client, "ani", "auditor office:ombudsman")
+    official = Officer(officer.client, "ani", "official office:ombudsman")
     shown = await official.look(PAGE)
     assert '<option value="ombudsman">Ombudsman Republik Indonesia</option>' in shown
     assert "Komite Cipta Kerja" not in shown

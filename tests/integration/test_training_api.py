@@ -182,6 +182,40 @@ async def test_what_no_course_can_be_is_refused_at_the_edge(world: World, change
     assert [error["field"] for error in problem["errors"]] == list(change)
 
 
+async def test_a_misspelt_field_is_refused_since_a_rule_would_be_skipped(world: World) -> None:
+    for path, body, who in (
+        ("/v1/courses", COURSE | {"also_sold_at_rupia": 1}, world.partner()),
+        ("/v1/me/ratings", {"enrolment_id": "0" * 32, "stars": 5, "review": "x", "star": 1}, world.citizen(SARI)),
+        ("/v1/partner/attendances", [{"redeem_code": "Z" * 16, "sequence": 1, "day": 1}], world.partner()),
+    ):
+        problem = await world.post(path, body, who, 422)
+        assert [error["code"] for error in problem["errors"]] == ["extra_forbidden"]
+    assert (await world.get("/v1/courses?programme=prakerja-2020"))["courses"] == []
+
+
+async def test_the_price_elsewhere_is_shown_as_it_was_told(world: World) -> None:
+    told = await world.post("/v1/courses", COURSE | {"also_sold_at_rupiah": 450_000}, world.partner(), 201)
+    assert told["also_sold_at_rupiah"] == 450_000
+    told = await world.post("/v1/courses", COURSE | {"code": "only-here"}, world.partner(), 201)
+    assert told["also_sold_at_rupiah"] is None
+
+
+async def test_a_cancelled_session_says_when_and_by_what(world: World) -> None:
+    course = await world.post("/v1/courses", COURSE, world.partner(), 201)
+    wish = {"course_id": course["course_id"], "purchase_id": ids.derive("purchase")}
+    await world.post("/v1/me/purchases", wish, world.citizen(SARI), 201)
+    [bought] = (await world.get("/v1/me/membership", world.citizen(SARI)))["enrolments"]
+    assert (bought["cancelled_at"], bought["cancelled_by"]) == (None, None)
+    world.clock.set(jakarta("2020-05-01 09:00"))
+    await world.post(f"/v1/courses/{course['course_id']}/cancellation", {}, world.partner())
+    [lost] = (await world.get("/v1/me/membership", world.citizen(SARI)))["enrolments"]
+    assert (lost["state"], lost["cancelled_at"], lost["cancelled_by"]) == (
+        "cancelled",
+        "2020-05-01T02:00:00Z",
+        "session",
+    )
+
+
 async def test_who_may_call_what(world: World) -> None:
     code = [{"redeem_code": "0" * 16}]
     await world.post("/v1/partner/redemptions", code, {}, 401)
@@ -210,7 +244,9 @@ async def test_the_catalogue_pages_without_a_gap_and_leaves_out_what_can_not_be_
     assert sorted(seen) == [f"course-{number}" for number in range(5)]
     for_2023 = (await world.get("/v1/courses?programme=prakerja-2023"))["courses"]
     assert {course["code"] for course in for_2023} == {*seen, "dear"}
-    await world.get("/v1/courses?programme=prakerja-2020&after=nonsense", None, 422)
+    for start in ("nonsense", "0001-01-01T00:00:00%2B07:00", "9999-12-31T23:59:59-07:00", "2020-05-04T09:00:00"):
+        told = await world.get(f"/v1/courses?programme=prakerja-2020&after={start}_{'0' * 32}", None, 422)
+        assert told["errors"][0]["code"] == "no-such-page"
     await world.get("/v1/courses?programme=prakerja-1999", None, 404)
 
 
@@ -227,4 +263,6 @@ async def test_a_voided_purchase_is_told_to_the_partner_and_the_citizen(world: W
     assert (line["status"], line["fault"]) == ("cancelled", "purchase-cancelled")
     mine = await world.get("/v1/me/membership", world.citizen(SARI))
     assert (mine["state"], mine["balance_rupiah"]) == ("selected", 1_000_000)
+    [undone] = mine["enrolments"]
+    assert (undone["cancelled_at"], undone["cancelled_by"]) == ("2020-04-17T17:00:00Z", "purchase")
     assert mine["purchase_due"] == "2020-05-18T16:59:59.999999Z"

@@ -210,3 +210,23 @@ def test_a_failed_payout_tells_the_citizen_how_to_repair_its_reason() -> None:
     assert "Empty it" in sentences.next_step(State.FAILED, "wallet-full", due=True, account="valid")[1]
     assert "Rate" in sentences.next_step(State.SCHEDULED, None, due=False, account="valid")[1]
     assert "Link" in sentences.next_step(State.SCHEDULED, None, due=True, account="none")[1]
+    assert sentences.next_step(State.FAILED, "never heard of", due=True, account="valid") == sentences.next_step(
+        State.FAILED, "rail-refused", due=True, account="valid"
+    )
+
+
+def test_every_state_of_an_account_says_what_to_do_and_payouts_say_the_same() -> None:
+    assert set(sentences.BY_ACCOUNT) == set(AccountState)
+    for state in ("none", *AccountState):
+        told = sentences.account_step(state)
+        assert all(sentence.endswith(".") for sentence in told)
+        waiting = sentences.next_step(State.SCHEDULED, None, due=True, account=state)
+        assert (waiting == told) == (state != AccountState.VALID)
+
+
+def test_an_account_of_somebody_else_is_not_to_be_repaired_but_replaced() -> None:
+    indonesian, english = sentences.account_step("in-use")
+    assert "Link a bank account or e-wallet in your own name" in english
+    assert "Tautkan" in indonesian
+    assert "bank correct" not in english
+    assert "Perbaiki" not in indonesian

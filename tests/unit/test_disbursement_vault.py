@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from cryptography.exceptions import InvalidTag
 from joserfc.jwk import ECKey
 
 from deploy.local.vault import STAFF
+from libs.events.runtime import run
 from services.disbursement.identity import Person, person_of
 from services.disbursement.partners import BadPartners, load_partners
 from services.disbursement.vault import Payee, Vault
@@ -125,3 +127,11 @@ def test_a_wrong_partner_file_is_refused_by_name_and_field(tmp_path: Path, text:
     path.write_text(text)
     with pytest.raises(BadPartners, match=r"partners\.toml"):
         load_partners(path)
+
+
+def test_a_wrong_partner_file_ends_the_start_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "partners.toml"
+    path.write_text("[partner-b")
+    monkeypatch.setattr(sys, "argv", ["disbursement"])
+    with pytest.raises(SystemExit, match=r"partners\.toml: not TOML"):
+        run(lambda: load_partners(path))  # type: ignore[arg-type, return-value]

@@ -1,7 +1,7 @@
 """An answer is sent when it has become true: after the commit. Limits hold for whoever sends too much, or goes away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from fastapi import FastAPI, Request
+from prometheus_client import REGISTRY
 from starlette.requests import ClientDisconnect
 
 from deploy.local.databases import ServiceDatabase
@@ -186,6 +187,35 @@ async def test_a_body_that_grows_beyond_the_limit_is_not_taken() -> None:
 async def test_who_sends_too_much_in_pieces_is_told_so() -> None:
     sent = await _ask_or_nothing(ENDLESS, ENDLESS, ENDLESS)
     assert sent[0]["status"] == 413
+
+
+async def test_what_the_edge_itself_answers_has_its_headers_and_is_counted() -> None:
+    held, broken = api_with(None), api_with(None)
+    held.state.held = "the topics know more"
+
+    @broken.post("/broken")
+    async def fail() -> None:
+        raise ValueError
+
+    announced = ((b"content-length", str(BODY_BYTES_MAX + 1).encode()),)
+    answers: dict[tuple[int, str], Callable[[], Awaitable[list[Message]]]] = {
+        (413, "unknown"): lambda: ask(api_with(None), "/read", headers=announced),
+        (503, "unknown"): lambda: ask(held, "/read"),
+        (413, "/read"): lambda: ask(api_with(None), "/read", ENDLESS, ENDLESS),
+        (500, "/broken"): lambda: ask(broken, "/broken"),
+    }
+    for (status, route), answer in answers.items():
+        before = counted(route, status)
+        start, *rest = await answer()
+        assert (start["status"], [message["type"] for message in rest]) == (status, ["http.response.body"])
+        headers = dict(start["headers"])
+        assert (headers[b"x-content-type-options"], headers[b"cache-control"]) == (b"nosniff", b"no-store")
+        assert counted(route, status) == before + 1
+
+
+def counted(route: str, status: int) -> float:
+    labels = {"method": "POST", "route": route, "status": str(status)}
+    return REGISTRY.get_sample_value("gelombang_http_requests_total", labels) or 0
 
 
 async def _ask_or_nothing(*parts: Message) -> list[Message]:

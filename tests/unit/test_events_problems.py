@@ -1,13 +1,14 @@
 """Refusals tell what to do, in two languages, and never repeat what a person typed."""
 
 import json
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 import asyncpg
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from libs.events import problems
 from libs.events.api import Edge
@@ -22,7 +23,14 @@ class Form(BaseModel):
     nik: Annotated[str, StringConstraints(pattern="^[0-9]{16}$")]
     wave: int
     tier: Literal["priority", "public"] = "public"
-    courses: Annotated[list[str], Field(max_length=2)] = []
+    courses: Annotated[list[str], Field(min_length=1, max_length=2)] = ["one"]
+    seats: Annotated[int, Field(gt=0, le=100)] = 1
+    hours: Annotated[float, Field(ge=6, lt=19)] = 6
+    title: Annotated[str, Field(min_length=3, max_length=20)] = "Barista"
+    starts_at: Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))] | None = None
+    born: date | None = None
+    open: bool = True
+    answers: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -63,6 +71,21 @@ GOOD: dict[str, Any] = {"nik": "3201010101010002", "wave": 1}
         (GOOD | {"courses": [SECRET] * 3}, "courses", "too_long"),
         ({"nik": "3201010101010002"}, "wave", "missing"),
         ([SECRET], None, "model_attributes_type"),
+        (GOOD | {"wave": [SECRET]}, "wave", "int_type"),
+        (GOOD | {"wave": 1.5}, "wave", "int_from_float"),
+        (GOOD | {"wave": SECRET * 300}, "wave", "int_parsing_size"),
+        (GOOD | {"hours": [SECRET]}, "hours", "float_type"),
+        (GOOD | {"hours": SECRET + "x"}, "hours", "float_parsing"),
+        (GOOD | {"courses": SECRET}, "courses", "list_type"),
+        (GOOD | {"courses": [1]}, "courses.0", "string_type"),
+        (GOOD | {"answers": SECRET}, "answers", "dict_type"),
+        (GOOD | {"open": SECRET}, "open", "bool_parsing"),
+        (GOOD | {"open": [SECRET]}, "open", "bool_type"),
+        (GOOD | {"born": SECRET + "x"}, "born", "date_from_datetime_parsing"),
+        (GOOD | {"born": [SECRET]}, "born", "date_type"),
+        (GOOD | {"starts_at": "2020-05-04T09:00:00"}, "starts_at", "timezone_aware"),
+        (GOOD | {"starts_at": SECRET + "x"}, "starts_at", "datetime_from_date_parsing"),
+        (GOOD | {"starts_at": [SECRET]}, "starts_at", "datetime_type"),
     ],
 )
 def test_each_wrong_field_is_named_with_what_to_do_and_without_what_was_typed(
@@ -76,19 +99,46 @@ def test_each_wrong_field_is_named_with_what_to_do_and_without_what_was_typed(
     assert (error["field"], error["code"]) == (field, code)
     assert error["id"] != error["en"]
     assert told["detail"] == error["id"]
+    assert error["en"] != problems.OTHERWISE[1]
     assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("change", "bound"),
+    [
+        ({"seats": -7777}, "0"),
+        ({"seats": 7777}, "100"),
+        ({"hours": -7777}, "6"),
+        ({"hours": 7777}, "19"),
+        ({"title": "7"}, "3"),
+        ({"title": "7777" * 6}, "20"),
+        ({"courses": []}, "1"),
+        ({"courses": ["7777"] * 77}, "2"),
+        ({"starts_at": "1977-07-07T00:00:00+00:00"}, "2000-01-01T00:00:00Z"),
+    ],
+)
+def test_a_bound_is_told_and_what_was_typed_is_not(client: TestClient, change: dict[str, Any], bound: str) -> None:
+    answer = client.post("/forms", json=GOOD | change)
+    (error,) = answer.json()["errors"]
+    assert [error["field"]] == list(change)
+    assert bound in error["id"]
+    assert bound in error["en"]
+    assert "77" not in answer.text
+    assert "{" not in error["id"] + error["en"]
 
 
 def test_what_is_no_json_is_not_repeated_either(client: TestClient) -> None:
     answer = client.post("/forms", content=f'{{"nik": {SECRET}, oops', headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert SECRET not in answer.text
-    assert answer.json()["errors"][0]["code"] == "json_invalid"
+    (error,) = answer.json()["errors"]
+    assert (error["code"], error["field"]) == ("json_invalid", None)
 
 
 def test_an_unknown_field_is_not_repeated(client: TestClient) -> None:
     answer = client.post("/forms", json=GOOD | {SECRET: "x"})
-    assert answer.json()["errors"][0]["code"] == "extra_forbidden"
+    (error,) = answer.json()["errors"]
+    assert (error["code"], error["field"]) == ("extra_forbidden", None)
     assert SECRET not in answer.text
 
 

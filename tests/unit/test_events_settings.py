@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.events.settings import ServiceSettings, load_settings
+from libs.events.settings import ApiSettings, ServiceSettings, load_settings
+from services.disbursement.settings import Settings as Disbursement
 
 ENOUGH = {"GELOMBANG_DATABASE_URL": "postgresql://app:Tr0ub4dor@db/x", "GELOMBANG_KAFKA_SERVERS": "kafka:9092"}
 
@@ -38,6 +39,19 @@ def test_whatever_is_missing_is_named_all_at_once(told: pytest.MonkeyPatch, caps
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in said] == ["GELOMBANG_DATABASE_URL", "GELOMBANG_KAFKA_SERVERS"]
     assert all("Set it in the environment or in $GELOMBANG_SETTINGS." in line for line in said)
+
+
+def test_who_signs_in_and_who_pays_have_no_default(
+    told: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign_in = {"GELOMBANG_STAFF_ISSUER", "GELOMBANG_STAFF_JWKS", "GELOMBANG_CITIZEN_JWKS"}
+    tell(told, **dict.fromkeys(sign_in, ""))
+    for kind in (ApiSettings, Disbursement):
+        with pytest.raises(SystemExit):
+            load_settings(kind)
+        named = {line.split(":")[0] for line in capsys.readouterr().err.splitlines()}
+        assert sign_in <= named
+    assert {f"GELOMBANG_DEBTOR_{part}" for part in ("NAME", "ACCOUNT", "BANK")} <= named
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from libs.events.contracts import (
     Event,
     IncentiveFailed,
     IncentivePaid,
+    IncentiveReturned,
     MembershipRevoked,
     NotSelected,
     SelectedInBatch,
@@ -18,6 +19,8 @@ from libs.events.contracts import (
     catalogue,
 )
 from libs.events.topics import read_by, written_by
+from services.disbursement.domain import sentences
+from services.disbursement.domain.settlement import REASONS, reason_of
 from services.registration.domain import words
 from services.registration.domain.steps import Steps, steps_of
 from services.registration.domain.timeline import KEPT, TELLERS, Entry, Told, drawn, entry_of, own_step, tell
@@ -28,6 +31,7 @@ from tests.support import jakarta
 from tests.unit.registration_examples import PRAKERJA_2020, PRAKERJA_2023
 
 FRIDAY = jakarta("2020-04-17 10:00:00")
+NOTHING_TO_DO = "Anda tidak perlu melakukan apa pun"
 WHO = {"citizen_id": "c" * 32, "programme": "prakerja-2020", "wave": 1, "at": FRIDAY}
 
 
@@ -94,10 +98,12 @@ def test_an_appeal_is_followed_to_its_seat() -> None:
     assert "undian yang lama tidak berubah" in upheld.id
     assert "ditolak" in told(AppealDecided(upheld=False, finding="record-right", **appeal)).id
     assert "ditolak" in told(AppealDecided(upheld=False, finding="something-new", **appeal)).id
-    seat = told(selected().model_copy(update={"appeal_id": "f" * 32}))
+    given = selected().model_copy(update={"appeal_id": "f" * 32})
+    seat = told(given)
     assert "banding Anda mendapat kursi" in seat.id
     assert "urutan undian" not in seat.id
     assert seat.deadline == told(selected()).deadline
+    assert drawn(given.TYPE, entry_of(given).data) is None, "its ticket is in no bundle"
 
 
 def test_money_is_written_as_in_indonesia_and_named() -> None:
@@ -107,12 +113,52 @@ def test_money_is_written_as_in_indonesia_and_named() -> None:
     assert told(payment(IncentivePaid, "survey-2")).next_id is None
 
 
-@pytest.mark.parametrize("reason", [*words.PAYMENT_FAILED, "unheard-of"])
+PASSING = ("not-booked", "rail-refused", "unheard-of")
+"""Reasons that no citizen can repair."""
+
+
+@pytest.mark.parametrize("reason", sorted(words.PAYMENT_FAILED.keys() - PASSING))
 def test_a_failed_payment_says_what_to_repair_and_until_when(reason: str) -> None:
     step = told(payment(IncentiveFailed, "incentive-1", reason=reason))
     assert step.next_id
+    assert NOTHING_TO_DO not in step.next_id
     assert step.deadline is not None
     assert step.deadline.date().isoformat() == "2021-03-05"
+
+
+@pytest.mark.parametrize("reason", PASSING)
+def test_where_there_is_nothing_to_repair_there_is_no_deadline(reason: str) -> None:
+    step = told(payment(IncentiveFailed, "incentive-1", reason=reason))
+    assert NOTHING_TO_DO in str(step.next_id)
+    assert step.deadline is None
+
+
+def test_what_was_returned_had_been_paid() -> None:
+    step = told(payment(IncentiveReturned, "survey-1", reason="account-closed"))
+    assert "sudah dibayarkan, tetapi dikembalikan" in step.id
+    assert "Rekening sudah ditutup." in step.id
+    assert "had been paid" in step.en
+    assert "Tautkan" in str(step.next_id)
+    assert "dikembalikan" not in told(payment(IncentiveFailed, "survey-1", reason="account-closed")).id
+
+
+@pytest.mark.parametrize("kind", [IncentiveFailed, IncentiveReturned])
+@pytest.mark.parametrize("reason", [*words.PAYMENT_FAILED, "unheard-of"])
+def test_a_course_that_could_not_be_paid_is_a_matter_of_its_partner(kind: type[Event], reason: str) -> None:
+    step = told(payment(kind, "course-" + "e" * 32, reason=reason))
+    assert "biaya pelatihan untuk lembaga pelatihan Anda" in step.id
+    assert "lembaga pelatihan" in str(step.next_id)
+    assert NOTHING_TO_DO in str(step.next_id)
+    assert "autkan" not in f"{step.id} {step.next_id}", "whose account it is, is not the learner's affair"
+    assert step.deadline is None
+
+
+def test_every_reason_of_a_payment_is_told_and_disbursement_says_the_same() -> None:
+    assert set(words.PAYMENT_FAILED) == set(sentences.BY_REASON) == {*REASONS.values(), reason_of(None)}
+    for reason, told_here in words.PAYMENT_FAILED.items():
+        here, there = " ".join(told_here), " ".join(sentences.BY_REASON[reason])
+        for advice in (NOTHING_TO_DO, "autkan"):
+            assert (advice in here) == (advice in there), (reason, advice)
 
 
 def test_only_the_first_course_leads_to_the_incentive() -> None:

@@ -1,7 +1,8 @@
-"""What a citizen reads about a payout and what they can do, Indonesian first, English second."""
+"""What a citizen reads about a payout or their account and what they can do, Indonesian first, English second."""
 
 from typing import Final
 
+from services.disbursement.domain.accounts import AccountState
 from services.disbursement.domain.payouts import State
 
 Sentence = tuple[str, str]
@@ -27,7 +28,7 @@ _BY_STATE: Final[dict[State, Sentence]] = {
     ),
 }
 
-_BY_REASON: Final[dict[str, Sentence]] = {
+BY_REASON: Final[dict[str, Sentence]] = {
     "account-closed": (
         "Rekening Anda sudah ditutup. Tautkan rekening lain atas nama Anda sendiri.",
         "Your account is closed. Link another account in your own name.",
@@ -57,12 +58,17 @@ _BY_REASON: Final[dict[str, Sentence]] = {
         "Nomor HP dompet elektronik Anda berubah. Tautkan dompet dengan nomor yang Anda daftarkan.",
         "The phone number of your e-wallet has changed. Link the wallet with the number you registered.",
     ),
+    "not-booked": (
+        "Pembayaran tidak dibukukan. Kami mencoba lagi; Anda tidak perlu melakukan apa pun.",
+        "The payment was not booked. We will try again; you need not do anything.",
+    ),
+    "rail-refused": (
+        "Pembayaran belum berhasil. Kami mencoba lagi; Anda tidak perlu melakukan apa pun.",
+        "The payment did not succeed. We will try again; you need not do anything.",
+    ),
 }
+"""By the reasons of `settlement`; one that nobody knows is told as `rail-refused`."""
 
-_RETRIED: Final = (
-    "Pembayaran belum berhasil. Kami mencoba lagi; Anda tidak perlu melakukan apa pun.",
-    "The payment did not succeed. We will try again; you need not do anything.",
-)
 _RATE_FIRST: Final = (
     "Beri nilai dan ulasan untuk pelatihan pertama Anda agar insentif dijadwalkan.",
     "Rate and review your first course so that the incentive is scheduled.",
@@ -71,30 +77,46 @@ _LINK_FIRST: Final = (
     "Tautkan rekening bank atau dompet elektronik atas nama Anda sendiri.",
     "Link a bank account or e-wallet in your own name.",
 )
-_BEING_CHECKED: Final = (
-    "Rekening Anda sedang diperiksa. Anda tidak perlu melakukan apa pun.",
-    "Your account is being checked. You need not do anything.",
-)
-_REPAIR_ACCOUNT: Final = (
-    "Rekening yang ditautkan tidak dapat dipakai. Perbaiki di bank atau dompet elektronik, atau tautkan yang lain.",
-    "The linked account can not be used. Have it repaired by your bank or e-wallet, or link another one.",
-)
 _WAITING: Final = (
     "Pembayaran dijadwalkan dan dikirim setelah tanggal jatuh temponya. Anda tidak perlu melakukan apa pun.",
     "The payment is scheduled and will be sent after its due date. You need not do anything.",
 )
 
+BY_ACCOUNT: Final[dict[AccountState, Sentence]] = {
+    AccountState.CHECKING: (
+        "Rekening Anda sedang diperiksa. Anda tidak perlu melakukan apa pun.",
+        "Your account is being checked. You need not do anything.",
+    ),
+    AccountState.VALID: (
+        "Rekening Anda dapat dipakai. Anda tidak perlu melakukan apa pun.",
+        "Your account can be used. You need not do anything.",
+    ),
+    AccountState.IDENTITY_MISMATCH: BY_REASON["identity-mismatch"],
+    AccountState.CLOSED: BY_REASON["account-closed"],
+    AccountState.NOT_FOUND: BY_REASON["account-not-found"],
+    AccountState.NOT_VERIFIED: BY_REASON["not-verified"],
+    AccountState.PHONE_CHANGED: BY_REASON["phone-changed"],
+    AccountState.IN_USE: (
+        "Rekening ini sudah dipakai orang lain. Tautkan rekening atau dompet elektronik atas nama Anda sendiri.",
+        "This account is already somebody else's. Link a bank account or e-wallet in your own name.",
+    ),
+}
+"""What there is to do about a linked account."""
+
+NO_ACCOUNT: Final = "none"
+
+
+def account_step(account: str) -> Sentence:
+    """What to do about the linked account by its state, or `none`."""
+    return _LINK_FIRST if account == NO_ACCOUNT else BY_ACCOUNT[AccountState(account)]
+
 
 def next_step(state: State, reason: str | None, *, due: bool, account: str) -> Sentence:
     """What to do about one payout. `due` says whether it has a due date, `account` is the linked account's state."""
     if state is State.FAILED:
-        return _BY_REASON.get(reason or "", _RETRIED)
+        return BY_REASON.get(reason or "", BY_REASON["rail-refused"])
     if state is not State.SCHEDULED:
         return _BY_STATE[state]
     if not due:
         return _RATE_FIRST
-    if account == "none":
-        return _LINK_FIRST
-    if account == "checking":
-        return _BEING_CHECKED
-    return _WAITING if account == "valid" else _REPAIR_ACCOUNT
+    return _WAITING if account == AccountState.VALID else account_step(account)

@@ -91,9 +91,10 @@ def own_step(citizen_id: str, what: str, at: datetime, *meaning: str, **data: An
 def drawn(what: str, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """A citizen's own numbers in a draw: what they need to check their result against the published bundle.
 
+    A seat by appeal was not drawn: its ticket is in no bundle, so there is nothing to check.
     The proof that they were in the pool stays where it is, to be asked for: some 1,500 bytes for each of ten million.
     """
-    if what not in ("selected-in-batch", "not-selected") or not data.get("ticket"):
+    if what not in ("selected-in-batch", "not-selected") or not data.get("ticket") or data.get("appeal_id"):
         return None
     return {**{name: data.get(name) for name in ("ticket", "rank", "cutoff")}, "proof": PROOFS}
 
@@ -215,18 +216,20 @@ def _money(id: str, en: str, next_id: str | None = None, next_en: str | None = N
     return teller
 
 
-def _failed(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
-    for_id, for_en = words.milestone(str(data["milestone"]))
-    amount = words.rupiah(int(data["amount_rupiah"]))
-    why_id, why_en, next_id, next_en = words.PAYMENT_FAILED.get(str(data["reason"]), words.PAYMENT_FAILED_OTHERWISE)
-    due = last_moment(rules.payout.last_payment) if rules else None
-    return Told(
-        f"{amount} ({for_id}) belum dapat dibayarkan. {why_id}",
-        f"{amount} ({for_en}) could not be paid. {why_en}",
-        next_id,
-        next_en,
-        due,
-    )
+def _unpaid(id: str, en: str) -> "Teller":
+    """What to repair and until when. A course is paid to its partner: the citizen has nothing to repair there."""
+    what = _money(id, en)
+
+    def teller(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
+        told = what(at, data, rules)
+        if str(data["milestone"]).startswith("course-"):
+            return Told(told.id, told.en, *words.WITH_PARTNER)
+        found = words.PAYMENT_FAILED.get(str(data["reason"]), words.PAYMENT_FAILED_OTHERWISE)
+        why_id, why_en, next_id, next_en = found
+        due = last_moment(rules.payout.last_payment) if rules and (next_id, next_en) != words.TRIED_AGAIN else None
+        return Told(f"{told.id} {why_id}", f"{told.en} {why_en}", next_id, next_en, due)
+
+    return teller
 
 
 def _paid(at: datetime, data: Mapping[str, Any], rules: Programme | None) -> Told:
@@ -266,7 +269,7 @@ TELLERS: Final[Mapping[str, Teller]] = {
     "membership-revoked": _wave(*words.REVOKED),
     "incentive-submitted": _money(*words.SUBMITTED),
     "incentive-paid": _paid,
-    "incentive-failed": _failed,
-    "incentive-returned": _failed,
+    "incentive-failed": _unpaid(*words.FAILED),
+    "incentive-returned": _unpaid(*words.RETURNED),
     "reservation-released": _money(*words.RELEASED),
 }

@@ -203,12 +203,31 @@ ANSWER_SURVEYS: Final = (
     "Jawab survei evaluasi secara berurutan untuk mendapat insentif survei.",
     "Answer the evaluation surveys in order to earn the survey incentives.",
 )
+FAILED: Final = ("{amount} ({purpose}) belum dapat dibayarkan.", "{amount} ({purpose}) could not be paid.")
+RETURNED: Final = (
+    "{amount} ({purpose}) sudah dibayarkan, tetapi dikembalikan oleh bank atau dompet digital.",
+    "{amount} ({purpose}) had been paid, but the bank or e-wallet sent it back.",
+)
+WITH_PARTNER: Final = (
+    "Ini sedang diselesaikan dengan lembaga pelatihan; Anda tidak perlu melakukan apa pun.",
+    "This is being settled with the training partner; there is nothing you need to do.",
+)
+TRIED_AGAIN: Final = (
+    "Kami mencoba lagi; Anda tidak perlu melakukan apa pun.",
+    "We will try again; there is nothing you need to do.",
+)
 PAYMENT_FAILED: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "account-closed": (
         "Rekening sudah ditutup.",
         "The account is closed.",
         "Tautkan rekening atau dompet digital lain yang aktif.",
         "Link another account or e-wallet that is active.",
+    ),
+    "account-not-found": (
+        "Rekening tidak ditemukan.",
+        "The account was not found.",
+        "Periksa nomornya dan tautkan lagi.",
+        "Check its number and link it again.",
     ),
     "not-verified": (
         "Dompet digital Anda belum terverifikasi.",
@@ -231,8 +250,8 @@ PAYMENT_FAILED: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "identity-mismatch": (
         "Pemilik rekening tidak sama dengan data diri Anda.",
         "The owner of the account is not you.",
-        "Tautkan rekening atau dompet digital atas nama dan NIK Anda sendiri.",
-        "Link an account or e-wallet in your own name and NIK.",
+        "Perbaiki di bank, atau tautkan rekening atau dompet digital atas nama dan NIK Anda sendiri.",
+        "Have the bank correct it, or link an account or e-wallet in your own name and NIK.",
     ),
     "phone-changed": (
         "Nomor ponsel dompet digital berbeda dengan nomor Anda di sini.",
@@ -240,13 +259,10 @@ PAYMENT_FAILED: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "Tautkan lagi dompet digital dengan nomor ponsel yang sama.",
         "Link the e-wallet again with the same phone number.",
     ),
+    "not-booked": ("Pembayarannya tidak dibukukan.", "The payment was not booked.", *TRIED_AGAIN),
+    "rail-refused": ("Bank atau dompet digital menolaknya.", "The bank or e-wallet refused it.", *TRIED_AGAIN),
 }
-PAYMENT_FAILED_OTHERWISE: Final = (
-    "Bank atau dompet digital menolaknya.",
-    "The bank or e-wallet refused it.",
-    "Periksa rekening Anda atau tautkan rekening lain.",
-    "Check your account, or link another one.",
-)
+PAYMENT_FAILED_OTHERWISE: Final = PAYMENT_FAILED["rail-refused"]
 RELEASED: Final = (
     "Sisa dana cadangan {amount} dikembalikan.",
     "The rest of the money set aside, {amount}, was given back.",
