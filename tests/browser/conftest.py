@@ -169,6 +169,11 @@ class Window:
                 return
         raise AssertionError(f"no Tab leads to {found}")
 
+    def failed(self, url: str, why: str) -> None:
+        """Note what could not be fetched; not what the browser itself gave up because the reader went on."""
+        if "ERR_ABORTED" not in why:
+            self.complaints.append(f"{url} failed: {why}")
+
     def seen(self, what: str) -> None:
         """Nothing was complained about, nothing is wider than the screen; keeps a picture if asked to."""
         assert self.complaints == []
@@ -188,7 +193,7 @@ def opened(chromium: Any, size: str = "phone", language: str = "id", **options: 
     window = Window(page, f"{size}-{language}")
     page.on("console", lambda said: window.complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: window.complaints.append(str(error)))
-    page.on("requestfailed", lambda failed: window.complaints.append(f"{failed.url} failed"))
+    page.on("requestfailed", lambda request: window.failed(request.url, request.failure or ""))
     try:
         yield window
     finally:
