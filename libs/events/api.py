@@ -53,11 +53,20 @@ Now = Annotated[datetime, Depends(_now)]
 """The programme time of the request."""
 
 
+class _Api(FastAPI):
+    """Its document says what a refusal looks like, on every route."""
+
+    def openapi(self) -> dict[str, Any]:
+        told = super().openapi()
+        told.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problems.SCHEMA
+        return told
+
+
 def new_api(title: str, summary: str) -> FastAPI:
     """An API with the shared behaviour; the service adds its routes."""
     # Spans and metrics are `Edge`'s: it also carries on the trace of a caller where we send no spans ourselves.
     quiet: TelemetryConfig = {"tracing": False, "metrics": False}
-    api = FastAPI(title=f"Gelombang: {title}", summary=summary, version="1", telemetry=quiet)
+    api = _Api(title=f"Gelombang: {title}", summary=summary, version="1", telemetry=quiet, responses=problems.ANSWERS)
     api.router.route_class = LeanRoute
     api.add_middleware(Edge)
     problems.install(api)

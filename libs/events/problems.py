@@ -141,6 +141,37 @@ AWAY: Final = Refusal(
 log = get_logger()
 
 
+SCHEMA: Final[dict[str, Any]] = {
+    "title": "Problem",
+    "description": "RFC 9457, with every refusal in both languages. `field` is null where no single field is wrong.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "detail_en", "errors"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("type", "title", "detail", "detail_en")},
+        "status": {"type": "integer"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["code", "field", "id", "en"],
+                "properties": {
+                    **{name: {"type": "string"} for name in ("code", "id", "en")},
+                    "field": {"type": ["string", "null"]},
+                },
+            },
+        },
+    },
+}
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "Refused: 401 who are you, 403 not allowed, 404 not there, 409 not now, 422 not well-formed, "
+        "503 try again",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
+"""What every route can answer, besides what it says of itself."""
+
+
 def problem(refusals: Sequence[Refusal], retry_after_seconds: int | None = None) -> Response:
     """The answer for one or more refusals; the first one decides the status."""
     first = refusals[0]

@@ -474,10 +474,13 @@ SELECT w.wave_id, w.programme, w.wave, w.attempt, w.state, w.seats, w.recycle, w
    AND (w.attempt = :attempt OR (:attempt::integer IS NULL AND w.current));
 
 -- name: waves_list
-SELECT w.programme, w.wave, w.state, w.seats, w.opens_at, w.closes_at, w.draws_at, w.pool_count, w.winners,
-       w.not_selected, w.waiting,
-       (SELECT coalesce(sum(q.recycled), 0)::integer FROM quota q WHERE q.wave_id = w.wave_id) AS recycled_seats
+-- Seats are those that the draw gives, as everywhere: with recycled ones, without those that upheld appeals took.
+SELECT w.programme, w.wave, w.state, given.seats, w.opens_at, w.closes_at, w.draws_at, w.pool_count, w.winners,
+       w.not_selected, w.waiting, given.recycled_seats
   FROM wave w
+ CROSS JOIN LATERAL (SELECT coalesce(sum(q.seats), 0)::integer AS seats,
+                            coalesce(sum(q.recycled), 0)::integer AS recycled_seats
+                       FROM quota q WHERE q.wave_id = w.wave_id) AS given
  WHERE w.current AND (w.approved_at IS NOT NULL OR NOT :announced)
  ORDER BY w.programme, w.wave
  LIMIT :limit;

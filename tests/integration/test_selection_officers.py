@@ -170,6 +170,10 @@ async def test_a_freed_seat_returns_to_its_stratum_once_and_can_be_traced(world:
     await world.approve(2)
     (_, second) = await world.said("wave-announced")
     assert second["data"]["recycled_seats"] == 5
+    async with world.database.transaction() as tx:
+        listed = {row["wave"]: row for row in await world.machine.store.listed(tx, 10, announced=True)}
+    assert listed[2]["seats"] == sum(quota["seats"] for quota in second["data"]["quotas"])
+    assert listed[2]["recycled_seats"] == 5
     # A voided wave gives them back.
     await world.void(2)
     assert sum((await world.propose(3, seats=0, recycle=True)).values()) == 5

@@ -186,3 +186,10 @@ def test_a_service_may_say_better_what_is_wrong() -> None:
     assert (first.id, first.en, first.field) == ("NIK terdiri 16 angka.", "A NIK has 16 digits.", "nik")
     assert second.field == "people.3.wave"
     assert json.dumps(second.id) == json.dumps(problems.REMEDIES["missing"][0])
+
+
+def test_the_documents_say_what_an_answer_holds() -> None:
+    body = json.loads(bytes(problems.problem([problems.AWAY]).body))
+    assert set(body) == set(problems.SCHEMA["required"]) == set(problems.SCHEMA["properties"])
+    (error,) = body["errors"]
+    assert set(error) == set(problems.SCHEMA["properties"]["errors"]["items"]["required"])
