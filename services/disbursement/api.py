@@ -188,7 +188,7 @@ def _add_ledger(api: FastAPI, parts: Parts) -> None:
     async def ledger(programme: ProgrammeName, tx: Tx, staff: Annotated[Staff, reader]) -> LedgerShown:
         if programme not in parts.rules:
             raise Refused(NO_SUCH_PROGRAMME)
-        return await views.ledger(tx, store, programme)
+        return await views.ledger(tx, store, programme, sorted(parts.partners))
 
     @api.post(
         "/v1/holds/{hold_id}/lifting",

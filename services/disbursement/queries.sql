@@ -317,6 +317,15 @@ WITH due AS (
 )
 SELECT count(*) FROM tried;
 
+-- name: partners_unpayable
+-- Partners who are owed fees and of whom no account is known here: no batch takes them before one is.
+SELECT p.partner_id, count(*)::integer AS payouts, sum(p.amount_rupiah)::bigint AS amount_rupiah
+  FROM payout p
+ WHERE p.programme = :programme AND p.state = 'scheduled' AND p.batch_id IS NULL
+   AND p.partner_id IS NOT NULL AND p.partner_id <> ALL (:partners::text[])
+ GROUP BY p.partner_id
+ ORDER BY p.partner_id;
+
 -- name: batch_recount!
 -- Control totals and digest of what is in the batches now. On an approved batch a changed digest breaks a constraint. A
 -- batch with nothing left is dropped.

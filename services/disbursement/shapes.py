@@ -176,6 +176,14 @@ class ChecksShown(BaseModel):
     reservations_agree: bool
 
 
+class PartnerOwed(BaseModel):
+    """A partner who is owed fees and whose account is not in the file of partners' accounts: add it, and restart."""
+
+    partner_id: str
+    payouts: int
+    amount_rupiah: int
+
+
 class LedgerShown(BaseModel):
     """Rupiah by account: appropriation = available + reserved + in_flight + paid + returned."""
 
@@ -189,3 +197,4 @@ class LedgerShown(BaseModel):
     members: int
     checks: ChecksShown
     sending_held: list[HoldShown]
+    partners_without_account: list[PartnerOwed]

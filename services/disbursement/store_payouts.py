@@ -151,6 +151,12 @@ class PayoutStore:
         )
         return len(rows)
 
+    async def partners_unpayable(
+        self, tx: Transaction, programme: str, partners: Sequence[str]
+    ) -> list[Mapping[str, Any]]:
+        """Partners who are owed fees and are not among `partners`, of whom an account is known."""
+        return list(await QUERIES.partners_unpayable(tx, programme=programme, partners=partners))
+
     async def fill_batch(
         self,
         tx: Transaction,

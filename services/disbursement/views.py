@@ -1,5 +1,7 @@
 """What is shown: to a citizen their own account and payouts, to the auditor the ledger."""
 
+from collections.abc import Sequence
+
 from libs.events.database import Transaction
 from services.disbursement.domain.accounts import masked
 from services.disbursement.domain.sentences import NO_ACCOUNT, account_step, next_step
@@ -8,6 +10,7 @@ from services.disbursement.shapes import (
     ChecksShown,
     HoldShown,
     LedgerShown,
+    PartnerOwed,
     PayoutShown,
     Sentence,
 )
@@ -57,8 +60,11 @@ async def payouts(tx: Transaction, store: Store, citizen_id: str) -> list[Payout
     return shown
 
 
-async def ledger(tx: Transaction, store: Store, programme: str) -> LedgerShown:
-    """The six figures of a programme, added up again from what lies below them, and why sending is held, if it is."""
+async def ledger(tx: Transaction, store: Store, programme: str, partners: Sequence[str]) -> LedgerShown:
+    """The six figures of a programme, added up again from what lies below them, and why sending is held, if it is.
+
+    `partners` are those whose account is known: who is owed and not among them can not be paid, and is named.
+    """
     balances, checks = await store.balances(tx, programme), await store.ledger_checks(tx, programme)
     figures = {name: balances.get(name, 0) for name in ("available", "reserved", "in_flight", "paid", "returned")}
     agree = all(figures[name] == checks[f"{name}_rupiah"] for name in ("reserved", "in_flight", "paid"))
@@ -73,4 +79,7 @@ async def ledger(tx: Transaction, store: Store, programme: str) -> LedgerShown:
             reservations_agree=agree,
         ),
         sending_held=[HoldShown(**hold) for hold in await store.open_holds(tx)],
+        partners_without_account=[
+            PartnerOwed(**owed) for owed in await store.partners_unpayable(tx, programme, partners)
+        ],
     )

@@ -160,6 +160,6 @@ async def test_no_story_pays_twice_or_loses_a_rupiah(
         )
         assert {row["payout_id"] for row in paid} == set(bookings(tmp_path)), "the books and the rails agree"
         async with world.database.connection() as reading:
-            shown = await views.ledger(reading, world.store, PROGRAMME)
+            shown = await views.ledger(reading, world.store, PROGRAMME, ["partner-a"])
         assert all(shown.checks.model_dump().values())
         assert await world.holds() == []
