@@ -13,6 +13,7 @@ from libs.events.contracts import Id
 from libs.events.programme import Programme
 from libs.events.refusal import Refused
 from services.disbursement import commands, views
+from services.disbursement.api_reading import add_reading
 from services.disbursement.citizens import Link, Survey
 from services.disbursement.domain.books import NO_SUCH_PROGRAMME, Appropriation
 from services.disbursement.identity import identify
@@ -62,6 +63,7 @@ def create_api(parts: Parts) -> FastAPI:
     _add_grants(api, parts)
     _add_batches(api, parts)
     _add_ledger(api, parts)
+    add_reading(api, parts.store, parts.access)
     return api
 
 

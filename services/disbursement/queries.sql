@@ -17,6 +17,12 @@ SELECT appropriation_id, programme, amount_rupiah, reference, maker_person, appr
 UPDATE appropriation SET approver_person = :checker, approved_at = :now
  WHERE appropriation_id = :appropriation_id AND approver_person IS NULL;
 
+-- name: appropriations_of
+-- For a list on a screen; grants of a programme are few.
+SELECT appropriation_id, programme, amount_rupiah, reference, proposed_at, approved_at,
+       CASE WHEN approved_at IS NULL THEN 'proposed' ELSE 'approved' END AS state
+  FROM appropriation WHERE programme = :programme ORDER BY proposed_at DESC, appropriation_id LIMIT :limit;
+
 -- name: ledger_post!
 -- Entries and both sides of each in one statement. The trigger then moves each balance once for all of them.
 WITH told AS MATERIALIZED (
@@ -141,6 +147,14 @@ SELECT citizen_id, programme, wave, province, reserved_rupiah, releases FROM res
 -- A year is closed once: whoever proposes it again finds the first proposal.
 INSERT INTO year_end (programme, maker_person, proposed_at) VALUES (:programme, :maker, :now)
     ON CONFLICT (programme) DO NOTHING;
+
+-- name: year_end_of^
+-- What it would give back now is what is not paid and not on its way.
+SELECT y.programme, y.proposed_at, y.approved_at, y.done_at, y.returns,
+       CASE WHEN y.done_at IS NOT NULL THEN 'done' WHEN y.approved_at IS NULL THEN 'proposed' ELSE 'approved' END AS state,
+       (SELECT coalesce(sum(a.balance_rupiah), 0)::bigint FROM account a
+         WHERE a.programme = y.programme AND a.name IN ('available', 'reserved')) AS to_return_rupiah
+  FROM year_end y WHERE y.programme = :programme;
 
 -- name: year_end_lock^
 -- Locked, so that two checkers, or a checker and the closing job, come one after the other.
@@ -349,6 +363,13 @@ SELECT batch_id, programme, rail, state, payouts, total_rupiah, digest, maker_pe
 -- For a list on a screen; batches are few.
 SELECT batch_id, programme, rail, state, payouts, total_rupiah, digest, maker_person, approver_person, proposed_at, approved_at
   FROM batch ORDER BY proposed_at DESC, batch_id DESC LIMIT :limit;
+
+-- name: batch_lines
+-- The payouts of a batch in the order of its digest, also those that were taken out of it again. Not whose they are.
+SELECT a.key, a.payout_id, p.milestone, p.partner_id, a.amount_rupiah, a.outcome, a.reason
+  FROM attempt a JOIN payout p ON p.payout_id = a.payout_id
+ WHERE a.batch_id = :batch_id AND a.key > :after
+ ORDER BY a.key LIMIT :limit;
 
 -- name: batch_approve!
 -- Approves exactly the digest that stands there; any edit would have to change it, and the constraint forbids that.

@@ -103,6 +103,38 @@ class GrantShown(BaseModel):
     state: Literal["proposed", "approved"]
 
 
+class GrantRead(GrantShown):
+    """A grant with the budget document it rests on."""
+
+    reference: str
+    proposed_at: datetime
+    approved_at: datetime | None
+
+
+class YearEndShown(BaseModel):
+    """`to_return_rupiah`: what would go back now, neither paid nor on its way. `returns`: how often some has."""
+
+    programme: str
+    state: Literal["proposed", "approved", "done"]
+    to_return_rupiah: int
+    returns: int
+    proposed_at: datetime
+    approved_at: datetime | None
+    done_at: datetime | None
+
+
+class BatchLineShown(BaseModel):
+    """One payout of a batch; `key` stands for its place, and `after` of the next page is the last one."""
+
+    key: str
+    payout_id: Id
+    milestone: str
+    partner_id: str | None
+    amount_rupiah: int
+    outcome: Literal["paid", "failed", "returned", "withdrawn"] | None
+    reason: str | None
+
+
 class Sentence(BaseModel):
     id: str
     en: str

@@ -1,6 +1,6 @@
 """The ledger, the reservations and the people's decisions about money, as rows and back."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -151,6 +151,15 @@ class MoneyStore:
 
     async def approve_appropriation(self, tx: Transaction, appropriation_id: str, person: str, now: datetime) -> None:
         await QUERIES.appropriation_approve(tx, appropriation_id=appropriation_id, checker=person, now=now)
+
+    async def appropriations(self, tx: Transaction, programme: str, limit: int) -> list[Mapping[str, Any]]:
+        """Newest first."""
+        return list(await QUERIES.appropriations_of(tx, programme=programme, limit=limit))
+
+    async def year_end_shown(self, tx: Transaction, programme: str) -> Mapping[str, Any] | None:
+        """How far the close of a year has come, and what it would give back now. Not locked."""
+        row: Mapping[str, Any] | None = await QUERIES.year_end_of(tx, programme=programme)
+        return row
 
     async def propose_year_end(self, tx: Transaction, programme: str, person: str, now: datetime) -> None:
         await QUERIES.year_end_propose(tx, programme=programme, maker=person, now=now)

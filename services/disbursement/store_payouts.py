@@ -199,6 +199,10 @@ class PayoutStore:
         """Newest first."""
         return [_batch(row) for row in await QUERIES.batches_newest(tx, limit=limit)]
 
+    async def batch_lines(self, tx: Transaction, batch_id: str, after: str, limit: int) -> list[Mapping[str, Any]]:
+        """Its payouts in the order of its digest, behind the key `after`."""
+        return list(await QUERIES.batch_lines(tx, batch_id=batch_id, after=after, limit=limit))
+
     async def approve_batch(self, tx: Transaction, batch_id: str, person: str, now: datetime) -> None:
         await QUERIES.batch_approve(tx, batch_id=batch_id, checker=person, now=now)
         await QUERIES.payouts_approve(tx, batch_id=batch_id, sources=sources(Step.APPROVE), now=now)

@@ -108,6 +108,8 @@ async def desk(database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Desk]:
 async def granted(desk: Desk, rupiah: int = 10 * TOTAL) -> None:
     body = {"programme": PROGRAMME, "amount_rupiah": rupiah, "reference": "DIPA 999.08"}
     made = await desk.post("/v1/appropriations", body, desk.staff("maker"), 201)
+    (waiting,) = await desk.get(f"/v1/appropriations/{PROGRAMME}", desk.staff("checker"))
+    assert (waiting["reference"], waiting["amount_rupiah"], waiting["state"]) == ("DIPA 999.08", rupiah, "proposed")
     await desk.post(f"/v1/appropriations/{made['appropriation_id']}/approval", {}, desk.staff("checker"))
 
 
@@ -135,6 +137,15 @@ async def test_money_from_the_grant_to_the_account_over_http(desk: Desk) -> None
     assert (batch["payouts"], batch["total_rupiah"], batch["state"]) == (2, 1_000_000, "proposed")
     nothing = await desk.post("/v1/batches", proposal, desk.staff("maker"), 200)
     assert nothing["batch_id"] is None
+    lines = f"/v1/batches/{batch['batch_id']}/payouts"
+    first, second = await desk.get(lines, desk.staff("checker"))
+    assert first["amount_rupiah"] + second["amount_rupiah"] == batch["total_rupiah"]
+    assert {first["partner_id"], second["partner_id"]} == {"partner-a", None}
+    assert AMI.citizen_id not in str(first) + str(second)
+    assert await desk.get(f"{lines}?after={first['key']}", desk.staff("checker")) == [second]
+    assert await desk.get(f"{lines}?after={second['key']}", desk.staff("checker")) == []
+    await desk.get(f"/v1/batches/{'0' * 32}/payouts", desk.staff("checker"), 404)
+    await desk.get(lines, desk.citizen(AMI), 401)
     totals = {"payouts": 2, "total_rupiah": 1_000_000}
     approval = f"/v1/batches/{batch['batch_id']}/approval"
     assert (await desk.post(approval, totals, desk.staff("checker")))["state"] == "approved"
@@ -309,8 +320,11 @@ async def test_a_year_closes_after_the_last_payment_day_by_two_people(desk: Desk
     told = await desk.post("/v1/year-end", body, desk.staff("maker"), 409)
     assert told["errors"][0]["code"] == "too-early-to-close"
     await desk.post(f"/v1/year-end/{PROGRAMME}/approval", {}, desk.staff("checker"), 404)
+    await desk.get(f"/v1/year-end/{PROGRAMME}", desk.staff("checker"), 404)
     desk._clock.set(jakarta("2021-03-06 00:00"))
     assert await desk.post("/v1/year-end", body, desk.staff("maker", "ani"), 201) == {"state": "proposed"}
+    shown = await desk.get(f"/v1/year-end/{PROGRAMME}", desk.staff("checker"))
+    assert (shown["state"], shown["to_return_rupiah"], shown["returns"]) == ("proposed", 10 * TOTAL, 0)
     told = await desk.post(f"/v1/year-end/{PROGRAMME}/approval", {}, desk.staff("checker", "ani"), 403)
     closed = await desk.post(f"/v1/year-end/{PROGRAMME}/approval", {}, desk.staff("checker", "budi"))
     assert closed == {"state": "approved"}

@@ -127,15 +127,16 @@ def may_close_year(rules: Programme | None, now: datetime) -> Refusal | None:
 
 def may_approve_close(closing: YearEnd | None, person: str) -> Refusal | None:
     if closing is None:
-        return Refusal(
-            "year-end-not-proposed",
-            404,
-            "Penutupan tahun belum diajukan. Ajukan dahulu oleh orang lain.",
-            "The close of the year was not proposed. Have another person propose it first.",
-        )
+        return NO_YEAR_END
     return SAME_PERSON if person == closing.maker_person else None
 
 
+NO_YEAR_END = Refusal(
+    "year-end-not-proposed",
+    404,
+    "Penutupan tahun belum diajukan. Ajukan dahulu oleh orang lain.",
+    "The close of the year was not proposed. Have another person propose it first.",
+)
 NO_SUCH_PROGRAMME = Refusal(
     "no-such-programme",
     404,
