@@ -24,6 +24,7 @@ from deploy.local.supervision import Program
 from libs.events.topics import read_by
 from tests.fault import armed
 from tests.fault.cast import GROUPS, PARTS, Parts
+from tests.fault.watch import AWAY
 
 SESSION_SECONDS: Final = 6.0  # the least a broker grants
 SILENT_SECONDS: Final = 4.0  # two missed signs of life of a relay
@@ -132,7 +133,7 @@ class Stage(Stack):
         """Which of these relays of one service owns its outbox now; None while nobody does, or nobody can tell."""
         service = names[0].partition("-")[0]
         server, database = self.facts().server(), self.facts().databases()[service]
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, psutil.Error):
+        with suppress(*AWAY, psutil.Error):
             connection = await asyncpg.connect(server.url(database.name))
             try:
                 port = await connection.fetchval(OWNER)
@@ -146,7 +147,7 @@ class Stage(Stack):
     async def declare_dead(self, service: str) -> bool:
         """Let the relay that stands by take over while the other one is well; False where PostgreSQL is away."""
         server, database = self.facts().server(), self.facts().databases()[service]
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*AWAY):
             connection = await asyncpg.connect(server.url(database.name))
             try:
                 await connection.execute("UPDATE relay SET owner = NULL")

@@ -81,6 +81,10 @@ class Watch:
             self._waits[place] = (mark, waited)
 
 
+AWAY: Final = (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asking a database comes to that is killed at that moment."""
+
+
 class Eyes:
     """Looks at positions, outboxes and the ends of all lanes. `async with Eyes(...)`; a look that fails gives None."""
 
@@ -110,7 +114,7 @@ class Eyes:
 
     async def look(self, service: str, ends: Mapping[TopicPartition, int] | None) -> Seen | None:
         row = None
-        with suppress(TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*AWAY):
             async with asyncio.timeout(LOOK_SECONDS_MAX):
                 connection = await asyncpg.connect(self._stores[service])
                 try:
