@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def test_a_killed_process_manager_is_replaced_and_its_orphans_are_ended(stack: S
     before = pids(stack)
     manager = int((stack.layout.run / "supervisord.pid").read_text())
     os.kill(manager, signal.SIGKILL)
-    psutil.Process(manager).wait(10) if psutil.pid_exists(manager) else None
+    with suppress(psutil.NoSuchProcess):  # it may be gone already
+        psutil.Process(manager).wait(10)
     assert all(psutil.pid_exists(pid) for pid in before.values())
     stack.up(**SMALL)
     after = pids(stack)
