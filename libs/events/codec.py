@@ -41,6 +41,10 @@ class Poison(Exception):
         self.reason = reason
         self.detail = detail
 
+    def alone(self) -> "Poison":
+        """The same, to be kept: without the frames it was raised in, which would hold all that a poll brought."""
+        return Poison(self.reason, self.detail)
+
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
     """The CloudEvent around the data, as read. `number` is None on a record that no relay has numbered."""
@@ -138,7 +142,7 @@ def _event_or_poison(envelope: Envelope, topic: str) -> Event | Poison:
     try:
         return read_event(envelope, topic)
     except Poison as poison:
-        return poison
+        return poison.alone()
 
 
 def read_event(envelope: Envelope, topic: str) -> Event:
@@ -170,9 +174,8 @@ def read_event(envelope: Envelope, topic: str) -> Event:
     except RecursionError:
         raise Poison("bad-json", "the data is nested too deeply") from None
     except ValidationError as error:
-        fields = sorted(
-            {".".join(str(part) for part in problem["loc"]) for problem in error.errors(include_input=False)}
-        )
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        fields = sorted({".".join(str(part) for part in problem["loc"]) for problem in problems})
         raise Poison("bad-data", f"{envelope.type}: wrong or missing: {', '.join(fields)}") from None
 
 

@@ -150,7 +150,7 @@ class Consumer:
                 handed = [*whole, *healthy]
                 await refusals.apply(tx, self.reactions, handed)
                 if refusals.reasons:
-                    _, more = divide(refused(handed, news, taken, refusals.reasons), set())
+                    _, more = divide(refused(handed, news, taken, refusals.reasons, refusals.keys), {})
                     poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
             else:
                 await self._give(tx, [*whole, *healthy])

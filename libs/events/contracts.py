@@ -6,6 +6,8 @@ ignored, and enumerations that may grow are plain strings on the reading side. W
 may write it, stands in `topics.toml`. Units: rupiah are integers; times are aware and in programme time.
 """
 
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -69,6 +71,11 @@ class Event(BaseModel):
     def key(self) -> str:
         """The value that orders this event: events with one key arrive in the order they were committed."""
         return str(getattr(self, self.KEY))
+
+    @classmethod
+    def keys(cls, told: Iterable[Any]) -> list[str]:
+        """`key` of each of these, which are events of this type or what was read of such."""
+        return list(map(str, map(attrgetter(cls.KEY), told)))
 
     def event_id(self) -> str:
         """An id derived from what the event means, so that a retry mints the same one."""

@@ -2,6 +2,7 @@
 a list of which some can not be applied."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any, Final, Protocol
 
 from libs.events.codec import Poison
@@ -67,12 +68,13 @@ def in_order(events: Iterable[Event]) -> list[tuple[type[Event], list[Event]]]:
 class Refusals:
     """Applies what can be applied, each list in savepoints of the caller's transaction, and knows what can not.
 
-    `reasons` are those of the refused events, by `id`. What follows a refused event of its key is left out too: the
-    caller parks it behind.
+    `reasons` are those of the refused events, by `id`, and `keys` their keys. What follows a refused event of its key
+    is left out too: the caller parks it behind.
     """
 
     def __init__(self, refused_max: float) -> None:
         self.reasons: dict[int, Poison] = {}
+        self.keys: set[str] = set()
         self.refused_max = refused_max
 
     async def apply(self, tx: Transaction, reactions: Mapping[type[Event], Reaction], events: Iterable[Event]) -> None:
@@ -111,6 +113,7 @@ class Refusals:
             here = set(map(id, events))
             named = [(event, poison) for event, poison in error.reasons if id(event) in here] or named
         self.reasons |= {id(event): poison for event, poison in named}
+        self.keys |= {event.key() for event, _ in named}
         if named and not isinstance(error, CanNotApply | Poison):
             log.warning("a reaction failed on an event", type=events[0].TYPE, exc_info=error)
         if len(self.reasons) > self.refused_max:
@@ -124,20 +127,24 @@ class Refusals:
         """
         if not self.reasons:
             return group, set()
-        ready, behind = list[Event](), set(waiting)
-        for event in group:
-            key = event.key()
-            if id(event) in self.reasons:
-                behind.add(key)
-            elif key not in behind:
-                ready.append(event)
+        behind, left_out = set(waiting), list[int]()
+        suspects = waiting | self.keys
+        keys = type(group[0]).keys(group)
+        for at in compress(range(len(keys)), map(suspects.__contains__, keys)):
+            if id(group[at]) in self.reasons:
+                behind.add(keys[at])
+            if keys[at] in behind:
+                left_out.append(at)
+        ready = list(group)
+        for at in reversed(left_out):
+            del ready[at]
         return ready, behind
 
 
 def as_poison(error: Exception) -> Poison:
     """The reason for parking: what the reaction gave, or the kind of failure without its text, which may quote data."""
     if isinstance(error, Poison):
-        return error
+        return error.alone()
     if isinstance(error, CanNotApply) and len(error.reasons) == 1:
         return error.reasons[0][1]
     constraint = getattr(error, "constraint_name", None)

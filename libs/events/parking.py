@@ -20,9 +20,9 @@ from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, as_poison
 from libs.events.position import Position, Verdict, sort_out
-from libs.events.records import Read, look_at
+from libs.events.records import Held, Read, look_at
 
-ALL_MAX: Final = 2_000
+ALL_MAX: Final = 5_000
 """As long as fewer are parked, to read them all costs less than to ask for thousands of keys."""
 
 OLD_EPOCH: Final = "old-epoch"
@@ -45,24 +45,23 @@ class Parked:
     value: bytes
 
 
-def divide(news: Sequence[Read], held: set[tuple[str, str]]) -> tuple[list[Event], list[Parked]]:
+def divide(news: Sequence[Read], held: Held) -> tuple[list[Event], list[Parked]]:
     """Healthy events on one side; poison, and whatever stands behind parked events of its key, on the other.
 
-    `held` are the keys, as (topic, key), that have something parked; the keys of new poison are added to it.
+    The keys of new poison are added to those that are `held`.
     """
     healthy: list[Event] = []
     poison: list[Parked] = []
     for read in news:
-        name = (read.lane[0], read.key) if read.key else None
-        reason = read.poison
-        if reason is None and name in held:
+        topic, key, reason = read.lane[0], read.key, read.poison
+        if reason is None and key and key in held.get(topic, ()):
             reason = codec.Poison(BEHIND, "an earlier event of this key is parked")
         if reason is None and read.event is not None:
             healthy.append(read.event)
         elif reason is not None:
-            poison.append(Parked(read.lane, read.offset, read.key, read.number, read.type, reason, read.value))
-            if name:
-                held.add(name)
+            poison.append(Parked(read.lane, read.offset, key, read.number, read.type, reason, read.value))
+            if key:
+                held.setdefault(topic, set()).add(key)
     return healthy, poison
 
 
@@ -92,14 +91,14 @@ async def news_of(
     return news
 
 
-async def parked_keys(tx: Transaction, keys: Sequence[str]) -> set[tuple[str, str]]:
-    """Which of these keys, at least, have something parked, as (topic, key). Ask under the locks of their lanes."""
+async def parked_keys(tx: Transaction, keys: Sequence[str]) -> Held:
+    """Which of these keys, at least, have something parked. Ask under the locks of their lanes."""
     if not keys:
-        return set()
+        return {}
     rows = await QUERIES.parked_some(tx, limit=ALL_MAX)
-    if len(rows) == ALL_MAX:
+    if sum(len(row["keys"]) for row in rows) == ALL_MAX:
         rows = await QUERIES.parked_keys(tx, keys=keys)
-    return {(row["topic"], row["key"]) for row in rows}
+    return {row["topic"]: set(row["keys"]) for row in rows}
 
 
 async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[Lane, int, bytes]]:

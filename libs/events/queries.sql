@@ -224,11 +224,13 @@ UPDATE position
 -- name: parked_some
 -- Mostly nothing is, and thousands of keys need not be asked about. A statement of its own, after position_lock: it sees
 -- what the last holder of the locks has parked.
-SELECT topic, key FROM parked WHERE key IS NOT NULL LIMIT :limit;
+SELECT topic, array_agg(key) AS keys
+  FROM (SELECT topic, key FROM parked WHERE key IS NOT NULL LIMIT :limit) AS waiting
+ GROUP BY topic;
 
 -- name: parked_keys
 -- Which of these keys wait behind a parked event.
-SELECT DISTINCT topic, key FROM parked WHERE key = ANY(:keys::text[]);
+SELECT topic, array_agg(DISTINCT key) AS keys FROM parked WHERE key = ANY(:keys::text[]) GROUP BY topic;
 
 -- name: parked_at
 -- What is parked of these places. A rebuilt topic may have another record there, so whoever asks compares the value too.

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from libs.events import codec
 from libs.events.contracts import Event
@@ -15,6 +15,9 @@ TOGETHER: Final = 40
 
 KEY_BYTES_MAX: Final = 256
 """What a store looks up is indexed, and an index takes no long values."""
+
+Held: TypeAlias = dict[str, set[str]]
+"""By topic, the keys that have something parked."""
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ def look_at(records: Sequence[Any]) -> list[Read]:
         try:
             envelope = _outside(read, record)
         except codec.Poison as poison:
-            read.poison = poison
+            read.poison = poison.alone()
         else:
             group = alike[record.topic, envelope.type, envelope.dataschema]
             group[0].append(read)

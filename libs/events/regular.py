@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
-from operator import attrgetter, or_
+from operator import or_
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -85,10 +85,6 @@ class Shape:
             _for_each(put, models, values)
         return models
 
-    def keys(self, data: Sequence[Any]) -> list[str]:
-        """`Event.key` of each."""
-        return list(map(str, map(attrgetter(self.contract.KEY), data)))
-
 
 def opened(values: Sequence[bytes], topic: str) -> list[Any]:
     """Envelope and data of each record, still to be checked by `columns`; None where one can not be read here."""
@@ -108,13 +104,13 @@ def columns(told: Sequence[Any], topic: str) -> Told:
     kinds = list(map(type, told))
     if len(of := set(kinds)) == 1:
         shape, data = shapes[of.pop()], [one.data for one in told]
-        return Told(told, shape.keys(data), shape.events(data))
+        return Told(told, shape.contract.keys(data), shape.events(data))
     keys: list[Any] = [None] * len(told)
     events: list[Any] = [None] * len(told)
     for kind in of:
         alike = [index for index, other in enumerate(kinds) if other is kind]
         data = [told[index].data for index in alike]
-        _for_each(keys.__setitem__, alike, shapes[kind].keys(data))
+        _for_each(keys.__setitem__, alike, shapes[kind].contract.keys(data))
         _for_each(events.__setitem__, alike, shapes[kind].events(data))
     return Told(told, keys, events)
 

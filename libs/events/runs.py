@@ -6,10 +6,11 @@ looked at record by record. So is a lane whose numbers do not count on.
 """
 
 import asyncio
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from operator import attrgetter
+from itertools import accumulate, compress
+from operator import attrgetter, eq
 from typing import Any, Final, TypeAlias, cast
 
 from libs.events import regular
@@ -17,7 +18,7 @@ from libs.events.codec import NUMBER_DIGITS_MAX, VALUE_BYTES_MAX, Poison
 from libs.events.contracts import Event
 from libs.events.numbering import Lane
 from libs.events.position import Position, Verdict, in_step
-from libs.events.records import KEY_BYTES_MAX, Read, look_at
+from libs.events.records import KEY_BYTES_MAX, Held, Read, look_at
 
 TOGETHER: Final = 500
 """Records read at once: enough for the price of a call to vanish, few enough to stay in the processor's cache."""
@@ -44,7 +45,7 @@ class Run:
 
     def reads(self, only: Set[str] | None = None) -> list[Read]:
         """The same, each record by itself, or those under `only` these keys: what `look_at` says of them."""
-        places = range(len(self.keys)) if only is None else [at for at, key in enumerate(self.keys) if key in only]
+        places = range(len(self.keys)) if only is None else places_of(self.keys, only)
         reads = [
             Read(
                 self.lane, self.records[at].offset, self.keys[at], self.records[at].value, self.first + at, self.epoch,
@@ -57,11 +58,11 @@ class Run:
 
     def apart(self, waiting: Set[str]) -> tuple[list[Event], list[Read]]:
         """The events of keys that nothing holds up; and the records of all others, one by one."""
-        held = {*waiting, *(read.key for read in self.others if read.key)}
-        free = [
-            event for key, event in zip(self.keys, self.events, strict=True) if event is not None and key not in held
-        ]
-        return free, self.reads(held)
+        held = {*waiting, *(read.key or "" for read in self.others)}
+        free = list(self.events)
+        for place in reversed(places_of(self.keys, held)):
+            del free[place]
+        return cast(list[Event], free), self.reads(held)
 
     def behind(self, number: int) -> "Run":
         """The same without repeats: what follows `number`. As it is where that is nothing.
@@ -95,17 +96,14 @@ async def read_poll(fetched: Mapping[Any, Sequence[Any]]) -> Poll:
 
 
 def take(
-    positions: Mapping[Lane, Position], held: Set[tuple[str, str]], runs: Sequence[Run]
+    positions: Mapping[Lane, Position], held: Held, runs: Sequence[Run]
 ) -> tuple[dict[Lane, Verdict], list[Event], list[Read], list[Read]]:
     """Take the runs that are news: their verdicts and events; their records that are poison or of keys with poison.
     And the records of all other runs, one by one."""
     verdicts, events, mixed, others = dict[Lane, Verdict](), list[Event](), list[Read](), list[Read]()
-    held_by_topic: dict[str, set[str]] = {}
-    for topic, key in held:
-        held_by_topic.setdefault(topic, set()).add(key)
     for whole in runs:
         run = whole.behind(positions[whole.lane].number)
-        waiting = held_by_topic.get(run.lane[0], set())
+        waiting = held.get(run.lane[0], set())
         verdict = in_step(positions[run.lane], run, waiting)
         if verdict and not run.others:
             events += cast(Sequence[Event], run.events)
@@ -136,11 +134,13 @@ def keys_of(records: Sequence[Read], runs: Sequence[Run]) -> list[str]:
 
 
 def refused(
-    events: Sequence[Event], news: Sequence[Read], runs: Sequence[Run], reasons: Mapping[int, Poison]
+    events: Sequence[Event], news: Sequence[Read], runs: Sequence[Run], reasons: Mapping[int, Poison], keys: Set[str]
 ) -> list[Read]:
-    """The records of these events: of the news, and of a run those whose keys have a refused one. `reasons` by `id`."""
+    """The records of these events: of the news, and of a run those of `keys`, which have a refused one.
+
+    `reasons` are by `id` of the event."""
     handed, known = set(map(id, events)), set(map(id, (read.event for read in news)))
-    more = [read for run in runs for read in run.reads(_keys_of_these(run, reasons)) if id(read.event) not in known]
+    more = [read for run in runs for read in run.reads(keys) if id(read.event) not in known]
     return [
         replace(read, event=None, poison=reasons[id(read.event)]) if id(read.event) in reasons else read
         for read in [*more, *news]
@@ -148,8 +148,9 @@ def refused(
     ]
 
 
-def _keys_of_these(run: Run, reasons: Mapping[int, Poison]) -> set[str]:
-    return {key for key, event in zip(run.keys, run.events, strict=True) if id(event) in reasons}
+def places_of(keys: Sequence[str], some: Set[str]) -> list[int]:
+    """Where one of these keys stands."""
+    return list(compress(range(len(keys)), map(some.__contains__, keys)))
 
 
 def one_by_one(records: Sequence[Read], runs: Sequence[Run]) -> list[Read]:
@@ -188,42 +189,56 @@ async def read_run(lane: Lane, records: Sequence[Any]) -> Run | None:
 def _read(lane: Lane, records: Sequence[Any]) -> tuple[list[Any], regular.Told, list[Any]]:
     """The regular ones, what they say, and the others, which alone cost more to read."""
     values = [record.value or b"" for record in records]
-    if _has_nul(values) or max(map(len, values)) > VALUE_BYTES_MAX:
-        values = [b"" if len(value) > VALUE_BYTES_MAX or NUL in value else value for value in values]
-    opened = zip(records, regular.opened(values, lane[0]), strict=True)
-    pairs = [(record, one) for record, one in opened if one is not None]
-    told = _told(lane, pairs)
-    if told is None:
-        pairs = [
-            (record, one) for record, one in pairs if record.key and record.key in record.value and _is_number(one)
-        ]
-        told = _told(lane, pairs)
-    if told is None:
-        pairs, told = [], regular.Told([], [], [])
-    good = [record for record, _ in pairs]
+    for place in _unreadable(values):
+        values[place] = b""
+    opened = regular.opened(values, lane[0])
+    read = [one is not None for one in opened]
+    good, told = _told(lane, list(compress(records, read)), list(compress(opened, read)))
     if len(good) == len(records):
         return good, told, []
-    known = set(map(id, good))
-    return good, told, [record for record in records if id(record) not in known]
+    others = dict(zip(map(id, records), records, strict=True))
+    for place in map(id, good):
+        del others[place]
+    return good, told, list(others.values())
 
 
-def _told(lane: Lane, pairs: Sequence[tuple[Any, Any]]) -> regular.Told | None:
-    """What these say, looked at column by column; None where one of them is not regular after all."""
-    keys, opened = [record.key for record, _ in pairs], [one for _, one in pairs]
+def _told(lane: Lane, records: Sequence[Any], opened: Sequence[Any]) -> tuple[list[Any], regular.Told]:
+    """Those of them that are regular, and what they say, looked at column by column."""
     try:
         told = regular.columns(opened, lane[0])
-    except regular.WRONG:
-        return None
-    # No key of an event holds a NUL here; so where the two are the same, none of a record does.
-    agree = all(keys) and b"\0".join(keys) == "\0".join(told.keys).encode()
-    short = agree and max(map(len, keys), default=0) <= KEY_BYTES_MAX
-    return told if short and all(map(_is_number, opened)) else None
+    except regular.WRONG:  # somewhere: half of them are looked at, and half of those
+        half = len(records) // 2
+        if not half:
+            return [], regular.Told([], [], [])
+        (good, first), (more, second) = (
+            _told(lane, records[of], opened[of]) for of in (slice(half), slice(half, None))
+        )
+        return [*good, *more], regular.Told(*([*one, *other] for one, other in zip(first, second, strict=True)))
+    keys = [record.key for record in records]
+    fits = list(map(eq, keys, map(str.encode, told.keys)))
+    if not all(fits):
+        keys, records, opened = (list(compress(column, fits)) for column in (keys, records, opened))
+        told = regular.Told(*(list(compress(column, fits)) for column in told))
+    if all(keys) and max(map(len, keys), default=0) <= KEY_BYTES_MAX and _are_numbers(opened):
+        return list(records), told
+    good = [at for at, key in enumerate(keys) if 0 < len(key) <= KEY_BYTES_MAX and _are_numbers([opened[at]])]
+    return [records[at] for at in good], regular.Told(*([column[at] for at in good] for column in told))
 
 
-def _is_number(one: Any) -> bool:
-    return one.sequence.isdecimal() and len(one.sequence) <= NUMBER_DIGITS_MAX
+def _are_numbers(opened: Sequence[Any]) -> bool:
+    numbers = [one.sequence for one in opened]
+    return "".join(numbers).isdecimal() and all(numbers) and max(map(len, numbers)) <= NUMBER_DIGITS_MAX
 
 
-def _has_nul(values: Sequence[bytes]) -> bool:
-    joined = b"".join(values)
-    return b"\\" in joined and NUL in joined  # looking for one byte is ten times as fast
+def _unreadable(values: Sequence[bytes]) -> list[int]:
+    """Where a value is too large, or holds a NUL."""
+    places, joined = list[int](), b"".join(values)
+    if max(map(len, values)) > VALUE_BYTES_MAX:
+        places += [place for place, value in enumerate(values) if len(value) > VALUE_BYTES_MAX]
+    if b"\\" in joined:  # looking for one byte is ten times as fast
+        ends = list(accumulate(map(len, values)))
+        at = joined.find(NUL)
+        while at >= 0:
+            places.append(bisect_right(ends, at))
+            at = joined.find(NUL, ends[places[-1]])
+    return places

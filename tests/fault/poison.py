@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from random import Random
 from typing import Any, Final, cast
 
@@ -54,7 +55,7 @@ STRANGE: Final = {
     "empty": b"",
     "not-a-cloud-event": b'{"hello":1}',
     "wrong-source": codec.encode(rated(1, 1)).replace(b'"source":"training"', b'"source":"finance"'),
-    "too-large": b'{"x":"' + b"y" * 300_000 + b'"}',
+    "too-large": b'{"x":"' + b"y" * codec.VALUE_BYTES_MAX + b'"}',
     "no-number": codec.encode(rated(1, 1)),
 }
 """Records of a stranger, without headers and without a number: what a relay of ours sends is JSON with a number before
@@ -69,7 +70,7 @@ class Poisoner:
         self.path, self._luck = path, Random(f"poison {seed}")
         self.kinds, self.naming = kinds, naming
         self.hostile: dict[int, str] = {}
-        self.contradicting: dict[int, int] = {}
+        self.contradicting: dict[str, int] = {}
         self.behind = self.numbered = 0
         self.refusing = False
         self._next = 0
@@ -86,10 +87,10 @@ class Poisoner:
                 self._next += PIECE
                 victims = self._victims(citizens) if poisoned else {}
                 await self._intrude({who: kind for who, kind in victims.items() if kind in STRANGE})
-                await self._spoil({who: kind for who, kind in victims.items() if kind in SPOILT})
+                spoilt = self._spoilt({who: kind for who, kind in victims.items() if kind in SPOILT})
                 self.behind += sum(who in self.hostile for who in citizens)
                 self.numbered += len(citizens)
-                await self.path.say(citizens)
+                await self.path.say(citizens, spoilt)
                 await self.path.sent()  # a stranger's record stands where it is meant to only behind all before it
 
     @property
@@ -104,20 +105,18 @@ class Poisoner:
         self.hostile |= victims
         return victims
 
-    async def _spoil(self, victims: dict[int, str]) -> None:
-        """Hostile rows of the outbox; those that a repair makes right count as said."""
+    def _spoilt(self, victims: dict[int, str]) -> list[tuple[str, int, str, bytes]]:
+        """Hostile rows for the outbox; those that a repair makes right count as said."""
         rows = []
         for who, kind in victims.items():
             turn, key = self.path.said[who] + 1, citizen_id(who)
             if kind == "contradiction":
-                self.contradicting[who] = turn
+                self.contradicting[key] = turn
             value = codec.encode(rated(who, turn)).replace(*SPOILT[kind], 1)
             rows.append((TOPIC, TOPICS[TOPIC].lane(key), key, value))
-        if rows:
-            async with self.path.source.transaction() as tx:
-                await tx.copy_records_to_table("outbox", records=rows, columns=("topic", "lane", "key", "value"))
         self.numbered += len(rows)
         self.path.said.update(who for who, kind in victims.items() if kind in MENDED)
+        return rows
 
     async def _intrude(self, victims: dict[int, str]) -> None:
         """Records that no relay has numbered, under keys of real citizens; and one that no topic takes."""
@@ -125,18 +124,21 @@ class Poisoner:
             return
         settings = clients.connection(self.path.settings)
         async with AIOKafkaProducer(**settings, max_request_size=2 * TEN_MEGABYTES) as producer:
+            acknowledged = []
             for who, kind in victims.items():
                 key = citizen_id(who)
                 lane = TOPICS[TOPIC].lane(key)
                 value = STRANGE[kind].replace(citizen_id(1).encode(), key.encode())
-                await producer.send_and_wait(TOPIC, value, key=key.encode(), partition=lane)
+                acknowledged.append(await producer.send(TOPIC, value, key=key.encode(), partition=lane))
+            await asyncio.gather(*acknowledged)
             with suppress(MessageSizeTooLargeError):
                 await producer.send_and_wait(TOPIC, b"y" * TEN_MEGABYTES, key=b"k", partition=0)
                 raise AssertionError("the topic takes a record of 10 MB")
 
     async def on_rated(self, *, tx: Transaction, events: Sequence[TrainingRated]) -> None:
         """Refuses, as production's reactions do, what can not be true together with what it knows."""
-        bad = [one for one in events if self.contradicting.get(int(one.citizen_id, 16)) == one.wave]
+        told = map(self.contradicting.get, map(attrgetter("citizen_id"), events))
+        bad = [one for one, turn in zip(events, told, strict=True) if turn is not None and turn == one.wave]
         if bad and self.naming:
             reason = codec.Poison("contradiction", "it contradicts what is known")
             raise CanNotApply([(one, reason) for one in bad])

@@ -1,6 +1,7 @@
 """Small mistakes, one decision each. The model must find every one of them within its budget of seeds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,14 +75,14 @@ def _taken_though_keys_wait(position: Position, run: Regular, _held: Set[str]) -
 
 def _forget_parked_keys(news: Any, _held: Any) -> Any:
     """Only the poison itself is parked, not what stands behind it from an earlier batch."""
-    return divide(news, set())
+    return divide(news, {})
 
 
 def _forget_poison_of_this_batch(news: Any, held: Any) -> Any:
     """Keys parked before are known, those of this very batch are not."""
     healthy, parked = [], []
     for read in news:
-        more_healthy, more_parked = divide([read], set(held))
+        more_healthy, more_parked = divide([read], deepcopy(held))
         healthy += more_healthy
         parked += more_parked
     return healthy, parked

@@ -224,7 +224,7 @@ class Worker:
         for lane in lanes:
             run = [read for read in records if read.lane == lane]
             position, regular = sink.positions.get(lane, Position()), as_run(run)
-            if regular and (in_step := decisions.in_step(position, regular, {key for _, key in sink.held()})):
+            if regular and (in_step := decisions.in_step(position, regular, sink.held()[lane[0]])):
                 verdicts[lane] = in_step
                 whole += regular.events
                 taken.append(regular)
@@ -243,7 +243,8 @@ class Worker:
         broken = {id(event): codec.Poison("contradiction", "") for event in events if event.id in self.world.broken}
         if broken and wary:  # ordering.Refusals
             self.world.seen["refused in a savepoint"] += 1
-            _, more = decisions.divide(refused(cast(Any, events), news, taken, broken), set())
+            keys = {event.key() for event in events if id(event) in broken}
+            _, more = decisions.divide(refused(cast(Any, events), news, taken, broken, keys), {})
             poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
             events = _in_turn(events, broken)
         elif broken:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from libs.events.numbering import Lane, Numbers, Tail
 from libs.events.parking import Parked
 from libs.events.position import Position
-from libs.events.records import Read
+from libs.events.records import Held, Read
 from libs.events.runs import Run
 from tests.model.decisions import Decisions
 
@@ -174,8 +174,8 @@ class Sink:
             self.parked.append((self.next_id, record))
             self.next_id += 1
 
-    def held(self) -> set[tuple[str, str]]:
-        return {(record.lane[0], record.key) for _, record in self.parked if record.key}
+    def held(self) -> Held:
+        return {TOPIC: {record.key for _, record in self.parked if record.key}}
 
     def backup(self) -> "Sink":
         return replace(

@@ -1,8 +1,11 @@
 """A run that is taken as a whole is what its records are one by one: the same events, verdict and poison."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,10 +160,10 @@ def said(reads: Sequence[Read]) -> list[Any]:
 def test_a_run_taken_as_a_whole_is_what_its_records_are_one_by_one(
     fetched: list[Any], number: int, epoch: int, held: set[str]
 ) -> None:
-    position, parked = Position(100, number, epoch, 99), {(LANE[0], key) for key in held}
+    position, parked = Position(100, number, epoch, 99), {LANE[0]: held}
     reads = look_at(fetched)
     verdict = sort_out(position, reads)
-    healthy, poison = divide([reads[index] for index in sorted([*verdict.news, *verdict.strays])], set(parked))
+    healthy, poison = divide([reads[index] for index in sorted([*verdict.news, *verdict.strays])], deepcopy(parked))
 
     runs, others = asyncio.run(read_poll({TopicPartition(*LANE): fetched}))
     assert said(one_by_one(others, runs)) == said(reads)
@@ -169,7 +172,7 @@ def test_a_run_taken_as_a_whole_is_what_its_records_are_one_by_one(
     if not verdicts:
         assert said([*others, *more]) == said(reads), "whatever is not taken as a whole is looked at one by one"
         return
-    free, parked_here = divide(mixed, set(parked))
+    free, parked_here = divide(mixed, deepcopy(parked))
     assert [vars_of(one) for one in parked_here] == [vars_of(one) for one in poison]
     found = verdicts[LANE]
     assert (len(found.news), found.repeats, found.gap, found.after) == (
@@ -246,3 +249,26 @@ def test_a_long_run_of_mixed_types_is_one() -> None:
     assert run is not None
     assert list(run.events) == [read.event for read in look_at(fetched)]
     assert (run.first, run.epoch, run.offset, len(run.keys)) == (1, 1, 1_400, 1_301)
+
+
+@pytest.mark.parametrize(
+    "bad", [None, b"", b"{", b'{"hello":1}', value(TYPES[0], 2, KEYS[1], wave=3).replace(b'"wave":3', b'"wave":"x"')]
+)
+def test_what_is_noted_of_a_bad_record_keeps_nothing_else_alive(bad: bytes | None) -> None:
+    """A raised Poison holds the frames it came through, and they all that a poll brought, until the collector runs."""
+
+    class Brought(SimpleNamespace):
+        """A record one can have a weak reference to."""
+
+    gc.disable()
+    try:
+        fetched = [
+            Brought(**vars(one)) for one in records((value(TYPES[0], 1, KEYS[0]), b"k"), (bad, KEYS[1].encode()))
+        ]
+        good = weakref.ref(fetched[0])
+        *_, noted = look_at(fetched)
+        assert noted.poison
+        del fetched, _
+        assert good() is None
+    finally:
+        gc.enable()
