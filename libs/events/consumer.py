@@ -141,7 +141,7 @@ class Consumer:
         started = time.perf_counter()
         async with self.database.transaction() as tx:
             positions = await self._lock(tx, {read.lane for read in records} | {run.lane for run in runs})
-            held = await parked_keys(tx, keys_of(records, runs))
+            held = await parked_keys(tx, positions, keys_of(records, runs))
             verdicts, whole, mixed, others = take(positions, held, runs)
             taken = [run for run in runs if run.lane in verdicts]
             news = await news_of(tx, positions, [*records, *others], verdicts, mixed)

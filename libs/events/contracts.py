@@ -6,7 +6,7 @@ ignored, and enumerations that may grow are plain strings on the reading side. W
 may write it, stands in `topics.toml`. Units: rupiah are integers; times are aware and in programme time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -80,6 +80,13 @@ class Event(BaseModel):
     def event_id(self) -> str:
         """An id derived from what the event means, so that a retry mints the same one."""
         return ids.derive(self.TYPE, *(str(getattr(self, field)) for field in self.MEANING))
+
+    @classmethod
+    def event_ids(cls, events: Sequence["Event"]) -> list[str]:
+        """`event_id` of each of these, which are of this type."""
+        if cls.event_id is not Event.event_id:
+            return [event.event_id() for event in events]
+        return ids.derive_each(cls.TYPE, *(map(str, map(attrgetter(field), events)) for field in cls.MEANING))
 
 
 class Applied(Event, type="applied", meaning=("application_id",)):

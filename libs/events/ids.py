@@ -5,6 +5,7 @@ Every id is 128 bits written as 32 lower-case hexadecimal digits; PostgreSQL sto
 
 import hashlib
 import os
+from collections.abc import Iterable
 from datetime import datetime
 
 
@@ -15,9 +16,20 @@ def derive(*parts: str) -> str:
     """
     told = hashlib.sha256()
     for part in parts:
-        data = part.encode()
-        told.update(len(data).to_bytes(4, "big") + data)
+        told.update(_prefixed(part))
     return told.hexdigest()[:32]
+
+
+def derive_each(first: str, *columns: Iterable[str]) -> list[str]:
+    """`derive` of `first` and each row of the columns."""
+    head = _prefixed(first)
+    told = map(head.__add__, map(b"".join, zip(*(map(_prefixed, column) for column in columns), strict=True)))
+    return [digest.hexdigest()[:32] for digest in map(hashlib.sha256, told)]
+
+
+def _prefixed(part: str) -> bytes:
+    data = part.encode()
+    return len(data).to_bytes(4, "big") + data
 
 
 def new(now: datetime) -> str:

@@ -6,7 +6,7 @@ its key.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -23,7 +23,7 @@ from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Held, Read, look_at
 
 ALL_MAX: Final = 5_000
-"""As long as fewer are parked, to read them all costs less than to ask for thousands of keys."""
+"""As long as fewer are parked in the lanes at hand, to read them all costs less than to ask for thousands of keys."""
 
 OLD_EPOCH: Final = "old-epoch"
 BEHIND: Final = "behind"
@@ -91,13 +91,14 @@ async def news_of(
     return news
 
 
-async def parked_keys(tx: Transaction, keys: Sequence[str]) -> Held:
+async def parked_keys(tx: Transaction, lanes: Collection[Lane], keys: Sequence[str]) -> Held:
     """Which of these keys, at least, have something parked. Ask under the locks of their lanes."""
     if not keys:
         return {}
-    rows = await QUERIES.parked_some(tx, limit=ALL_MAX)
+    topics, numbers = zip(*lanes, strict=True)
+    rows = await QUERIES.parked_some(tx, topics=topics, lanes=numbers, limit=ALL_MAX)
     if sum(len(row["keys"]) for row in rows) == ALL_MAX:
-        rows = await QUERIES.parked_keys(tx, keys=keys)
+        rows = await QUERIES.parked_keys(tx, topics=topics, lanes=numbers, keys=keys)
     return {row["topic"]: set(row["keys"]) for row in rows}
 
 

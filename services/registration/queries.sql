@@ -343,9 +343,8 @@ ON CONFLICT (citizen_id, programme) DO UPDATE SET state = 'revoked';
 -- name: timeline_add!
 -- A step that is told twice stands once. Sorted by key, so that two batches never wait in a circle.
 INSERT INTO timeline (citizen_id, entry_id, at, what, data)
-SELECT citizen_id, entry_id, at, what, data
-  FROM ROWS FROM (unnest(:citizens::uuid[], :entries::uuid[], :at::timestamptz[], :whats::text[]),
-                  jsonb_array_elements(:data::text::jsonb))
+SELECT citizen_id, entry_id, at, what, data::jsonb
+  FROM unnest(:citizens::uuid[], :entries::uuid[], :at::timestamptz[], :whats::text[], :data::text[])
        WITH ORDINALITY AS new (citizen_id, entry_id, at, what, data, nth)
  ORDER BY citizen_id, nth
 ON CONFLICT (citizen_id, entry_id) DO NOTHING;

@@ -277,7 +277,7 @@ class Store:
         """Steps for timelines; one that stands there already is not repeated."""
         citizens, ids = [entry.citizen_id for entry in entries], [entry.entry_id for entry in entries]
         at, whats = [entry.at for entry in entries], [entry.what for entry in entries]
-        await self.add_steps(tx, Steps(citizens, ids, at, whats, json.dumps([entry.data for entry in entries])))
+        await self.add_steps(tx, Steps(citizens, ids, at, whats, [json.dumps(entry.data) for entry in entries]))
 
     async def add_steps(self, tx: Transaction, steps: Steps) -> None:
         """The same, as columns."""

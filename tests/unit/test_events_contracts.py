@@ -19,6 +19,7 @@ from libs.events.contracts import (
     IncentiveSubmitted,
     Payment,
     WaveClosed,
+    WaveCommitted,
     catalogue,
 )
 
@@ -62,6 +63,13 @@ def test_the_catalogue_knows_every_event_and_nothing_else() -> None:
 
 def test_a_retry_tells_the_same_event() -> None:
     assert payment().event_id() == payment(at=AT + timedelta(days=1)).event_id()
+
+
+def test_ids_of_many_are_the_ids_of_each() -> None:
+    paid = [payment(), payment(attempt=2)]
+    drawn = [WaveCommitted.model_construct(None, programme="p", wave=7, attempt=nth) for nth in (1, 2)]
+    assert IncentivePaid.event_ids(paid) == [event.event_id() for event in paid]
+    assert WaveCommitted.event_ids(drawn) == [event.event_id() for event in drawn]
 
 
 def test_another_attempt_or_another_type_is_another_event() -> None:

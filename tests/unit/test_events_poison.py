@@ -73,6 +73,18 @@ async def test_a_refused_event_and_what_follows_of_its_key_wait_in_order(consume
     assert await reasons(consumer) == ["refused", "behind", "behind"]
 
 
+@pytest.mark.parametrize("all_max", [1, 2, 3])
+async def test_however_much_is_parked_the_keys_at_hand_are_known(
+    consumer: Consumer, heard: Heard, monkeypatch: pytest.MonkeyPatch, all_max: int
+) -> None:
+    monkeypatch.setattr(parking, "ALL_MAX", all_max)
+    one, other, free = (f"{who:032x}" for who in (7, 8, 9))
+    await take(consumer, numbered(1, 1, one), numbered(2, 1, other))
+    await take(consumer, numbered(3, 2, one), numbered(4, 3, other), numbered(5, 4, free), offset=2)
+    assert heard.stars == [4]
+    assert await reasons(consumer) == ["refused", "refused", "behind", "behind"]
+
+
 async def test_the_words_of_an_exception_are_not_kept(consumer: Consumer) -> None:
     await take(consumer, numbered(1, 1))
     (row,) = await parking.listed(consumer.database)

@@ -209,9 +209,9 @@ def test_many_events_become_the_steps_that_each_becomes() -> None:
         ],
     ):
         steps = steps_of(events)
-        told = zip(steps.citizens, steps.entries, steps.at, steps.whats, json.loads(steps.data), strict=True)
+        told = zip(steps.citizens, steps.entries, steps.at, steps.whats, map(json.loads, steps.data), strict=True)
         assert [Entry(*step) for step in told] == [entry_of(event) for event in events]
-    assert steps_of([]) == Steps((), (), (), (), "[]")
+    assert steps_of([]) == Steps((), (), (), (), ())
 
 
 def test_every_sentence_can_be_told() -> None:
