@@ -67,7 +67,8 @@ def test_a_retry_tells_the_same_event() -> None:
 
 def test_ids_of_many_are_the_ids_of_each() -> None:
     paid = [payment(), payment(attempt=2)]
-    drawn = [WaveCommitted.model_construct(None, programme="p", wave=7, attempt=nth) for nth in (1, 2)]
+    construct: Any = WaveCommitted.model_construct
+    drawn = [construct(programme="prakerja-2020", wave=7, attempt=attempt) for attempt in (1, 2)]
     assert IncentivePaid.event_ids(paid) == [event.event_id() for event in paid]
     assert WaveCommitted.event_ids(drawn) == [event.event_id() for event in drawn]
 
