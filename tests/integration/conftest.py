@@ -112,20 +112,25 @@ class Party:
                 await asyncio.sleep(0.02)
 
 
+@contextlib.asynccontextmanager
+async def joined(name: str, bus: Cluster, database: ServiceDatabase) -> AsyncIterator[Party]:
+    """The service on this bus and this database, with connections of its own."""
+    settings = ServiceSettings(
+        database_url=SecretStr(database.app_url),
+        kafka_servers=bus.servers,
+        kafka_user=bus.user,
+        kafka_password=SecretStr(bus.password) if bus.password else None,
+    )
+    async with open_database(database.app_url) as opened:
+        yield Party(name, opened, settings, database.owner_url)
+
+
 @pytest.fixture
 async def party(bus: Cluster, database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Callable[[str], Any]]:
     """`await party("training")`: a service with a store that holds the event path's own tables and nothing else."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def join(name: str) -> Party:
-            made = database("probe")
-            opened = await stack.enter_async_context(open_database(made.app_url))
-            settings = ServiceSettings(
-                database_url=SecretStr(made.app_url),
-                kafka_servers=bus.servers,
-                kafka_user=bus.user,
-                kafka_password=SecretStr(bus.password) if bus.password else None,
-            )
-            return Party(name, opened, settings, made.owner_url)
+            return await stack.enter_async_context(joined(name, bus, database("probe")))
 
         yield join

@@ -17,22 +17,19 @@ from typing import Any
 
 import asyncpg
 import pytest
-from pydantic import SecretStr
 
 from deploy.local.binaries import POSTGRES
 from deploy.local.bus import Cluster
-from deploy.local.databases import ServiceDatabase
 from deploy.local.stack import Stack
 from libs.events import codec
 from libs.events import kafka as clients
 from libs.events.contracts import TrainingRated
-from libs.events.database import Transaction, open_database
+from libs.events.database import QUERIES, Transaction
 from libs.events.numbering import Lane
 from libs.events.restore import OlderThanTopics, read_tails
-from libs.events.settings import ServiceSettings
 from libs.events.tending import new_epoch
 from tests.conftest import Databases, MakeDatabase, stack_folder
-from tests.integration.conftest import Party
+from tests.integration.conftest import Party, joined
 from tests.integration.test_events_path import caught_up, rated, say
 
 Join = Callable[[str], Any]
@@ -45,21 +42,10 @@ class Home:
 
     stack: Stack
     make: MakeDatabase
-    bus: Cluster
 
     @property
     def data(self) -> Path:
         return self.stack.layout.postgres / "data"
-
-    @contextlib.asynccontextmanager
-    async def party(self, name: str, database: ServiceDatabase) -> AsyncIterator[Party]:
-        """The service on this database, with new connections: those of a life before are gone."""
-        settings = ServiceSettings(
-            database_url=SecretStr(database.app_url), kafka_servers=self.bus.servers, kafka_user=self.bus.user,
-            kafka_password=SecretStr(self.bus.password) if self.bus.password else None,
-        )  # fmt: skip
-        async with open_database(database.app_url) as opened:
-            yield Party(name, opened, settings, database.owner_url)
 
     def back_up(self) -> Path:
         """A base backup of the running cluster, with the log that makes it whole."""
@@ -90,7 +76,7 @@ def home(bus: Cluster) -> Iterator[Home]:
         try:
             stack.up(services=[], simulators=[], kafka=bus)
             with Databases(stack.facts().server()).fresh() as make:
-                yield Home(stack, make, bus)
+                yield Home(stack, make)
         finally:
             stack.down()
 
@@ -159,13 +145,21 @@ def by_citizen(said: Sequence[TrainingRated]) -> list[tuple[str, str]]:
     return sorted([(event.citizen_id, event.event_id()) for event in said], key=lambda one: one[0])
 
 
-async def unsent(party: Party) -> set[str]:
-    """The events that a store believes not to have sent, by their ids."""
+async def unsent(party: Party) -> list[tuple[Lane, str]]:
+    """Lane and id of the events that a store believes not to have sent."""
     async with party.database.connection() as connection:
         rows = await connection.fetch(
-            "SELECT value FROM outbox, relay WHERE (outbox.xid, outbox.position) > (relay.xid, relay.position)"
+            "SELECT outbox.topic, outbox.lane, value FROM outbox, relay"
+            " WHERE (outbox.xid, outbox.position) > (relay.xid, relay.position)"
         )
-    return {codec.read_envelope(row["value"]).id for row in rows}
+    return [((row["topic"], row["lane"]), codec.read_envelope(row["value"]).id) for row in rows]
+
+
+async def known_numbers(party: Party) -> dict[Lane, int]:
+    """The last number of each lane, by the store."""
+    async with party.database.connection() as connection:
+        rows = await QUERIES.relay_numbers(connection)
+    return {(row["topic"], row["lane"]): row["number"] for row in rows}
 
 
 async def last_numbers(party: Party) -> dict[Lane, int]:
@@ -174,25 +168,25 @@ async def last_numbers(party: Party) -> dict[Lane, int]:
         return {lane: tail.number for lane, tail in (await read_tails(reader, party.name, {})).items() if tail}
 
 
-async def test_a_source_names_what_it_lost_and_goes_on_in_a_new_epoch(home: Home, party: Join) -> None:
+async def test_a_source_names_what_it_lost_and_goes_on_in_a_new_epoch(home: Home, party: Join, bus: Cluster) -> None:
     made, reader, heard, said = home.make("probe"), await party("selection"), Heard(), list[TrainingRated]()
     await heard.prepare(reader)
     async with reader.consuming({TrainingRated: heard.on_rated}):
-        async with home.party("training", made) as training, training.relaying():
+        async with joined("training", bus, made) as training, training.relaying():
             async with saying(training, said):
                 await heard.until(reader, 1_000)
                 backup = await asyncio.to_thread(home.back_up)
                 await heard.until(reader, len(said) + 1_000)
             await heard.until(reader, len(said))
         await asyncio.to_thread(home.put_back, backup)
-        async with home.party("training", made) as training:
-            repeated, sent = await unsent(training), await last_numbers(training)
+        async with joined("training", bus, made) as training:
+            waiting, known, sent = await unsent(training), await known_numbers(training), await last_numbers(training)
+            own = Counter(known) + Counter(lane for lane, _ in waiting)
+            lost = {lane: (known.get(lane, 0) + 1, last) for lane, last in sent.items() if own[lane] < last}
             with pytest.raises(OlderThanTopics) as refused:
                 await training.relay()
             assert await last_numbers(training) == sent, "it has sent something"
-            assert {one.lane: one.last for one in refused.value.lanes} == {
-                lane: sent[lane] for lane in {one.lane for one in refused.value.lanes}
-            }
+            assert {one.lane: (one.first, one.last) for one in refused.value.lanes} == lost
             await new_epoch(training.database, "training", training.settings, yes=True)
             for turn in range(10_000, 10_010):
                 said += await next_turn(training, turn)
@@ -203,13 +197,13 @@ async def test_a_source_names_what_it_lost_and_goes_on_in_a_new_epoch(home: Home
     first = list(dict.fromkeys(effects))
     assert first == by_citizen(said), "each event has its effect, in the order of its citizen"
     twice = {event for (_, event), times in Counter(effects).items() if times > 1}
-    assert twice <= repeated, "only what the backup held as unsent is said again"
+    assert twice <= {event for _, event in waiting}, "only what the backup held as unsent is said again"
 
 
-async def test_a_reader_goes_on_from_its_own_positions_to_the_same_state(home: Home, party: Join) -> None:
+async def test_a_reader_goes_on_from_its_own_positions_to_the_same_state(home: Home, party: Join, bus: Cluster) -> None:
     made, training, heard, said = home.make("probe"), await party("training"), Heard(), list[TrainingRated]()
     async with training.relaying(), saying(training, said):
-        async with home.party("selection", made) as reader:
+        async with joined("selection", bus, made) as reader:
             await heard.prepare(reader)
             async with reader.consuming({TrainingRated: heard.on_rated}):
                 await heard.until(reader, 1_000)
@@ -217,7 +211,7 @@ async def test_a_reader_goes_on_from_its_own_positions_to_the_same_state(home: H
                 await heard.until(reader, len(said) + 1_000)
         await asyncio.to_thread(home.put_back, backup)
     await training.relay()
-    async with home.party("selection", made) as reader:
+    async with joined("selection", bus, made) as reader:
         assert len(before := await heard.of(reader)) < len(said), "nothing was lost"
         async with reader.consuming({TrainingRated: heard.on_rated}):
             await heard.until(reader, len(said))
