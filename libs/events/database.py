@@ -6,7 +6,7 @@ as 32 hexadecimal digits and are stored as `uuid`.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -54,6 +54,17 @@ class Database:
         async with self.pool.acquire() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def by_index(self) -> AsyncIterator[Transaction]:
+        """The same, and what an index gives in the order that is asked for is never sorted instead."""
+        async with self.pool.acquire() as connection:
+            await QUERIES.read_by_index(connection)
+            try:
+                yield connection
+            finally:
+                with suppress(Exception):  # it is gone, and whatever was set with it
+                    await asyncio.shield(QUERIES.read_as_usual(connection))
+
 
 async def prepare(connection: Transaction) -> None:
     """Make a fresh connection speak in our types: uuid as 32 hexadecimal digits."""
@@ -69,7 +80,8 @@ async def prepare(connection: Transaction) -> None:
 async def leave_as_is(_: Transaction) -> None:
     """What a connection needs on its way back to the pool, beside the roll-back that asyncpg does by itself: nothing.
 
-    No statement here outlives its transaction, so asyncpg's question after every single one (RESET ALL) is spared.
+    Nothing that is set here outlives its transaction or its block, so asyncpg's question after every single one
+    (RESET ALL) is spared.
     """
 
 

@@ -10,7 +10,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 relay_sent = Counter("gelombang_relay_sent", "Events acknowledged by Kafka", ["topic"])
 relay_batch_seconds = Histogram(
     "gelombang_relay_batch_seconds",
-    "From reading a batch to storing its cursor",
+    "From reading a batch until Kafka has acknowledged it",
     buckets=SECONDS,
 )
 relay_owner = Gauge("gelombang_relay_owner", "1 while this process owns the relay of its service")

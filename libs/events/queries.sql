@@ -38,6 +38,14 @@ SELECT topic, lane, array_agg(xid) AS xids, array_agg(position) AS positions, ar
  WHERE until - octet_length(value) < 16 * 1024 * 1024
  GROUP BY topic, lane;
 
+-- name: read_by_index!
+-- A backlog is younger than what the planner knows of the outbox. It takes the rows behind the cursor for one or two, and
+-- would rather sort them than walk the index: all of the backlog is read then, for every batch.
+SET enable_sort = off;
+
+-- name: read_as_usual!
+SET enable_sort = on;
+
 -- name: outbox_unsent$
 -- How many rows wait for the relay, committed or about to be; counted only up to a limit, since zero is the question.
 SELECT count(*)

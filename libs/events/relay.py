@@ -2,7 +2,7 @@
 
 One live relay per service database. The owner column fences: whoever lost it can still send, but only what any relay
 would send, under the same numbers; it can not store, and then stops. While a batch is under way the next one is read
-and handed over; the one behind it is read meanwhile.
+and handed over; the one behind it is read meanwhile. Stored is what Kafka has acknowledged, some 20 times a second.
 """
 
 import asyncio
@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from asyncpg.pool import PoolConnectionProxy
 
 from libs.events import codec, faults, metrics
 from libs.events.ahead import reading
-from libs.events.database import QUERIES, Database
+from libs.events.database import QUERIES, Database, Transaction
 from libs.events.logs import get_logger
 from libs.events.numbering import Cursor, Lane, Numbers, Outgoing, Unsent, assign, cursor_behind, in_order, same_log
 from libs.events.restore import births, check_restore, loaded
@@ -27,6 +26,10 @@ from libs.events.restore import births, check_restore, loaded
 BATCH_ROWS = 4_000
 """At most 16 MB: among larger events, `outbox_after_large` ends a batch earlier. Batches of 10,000 and 20,000 cost the
 client about as much and PostgreSQL more for each row."""
+STORE_SECONDS = 0.05
+"""How long what Kafka has acknowledged may wait to be stored. After a crash so much is sent again, which costs readers
+a look at its numbers. Storing each batch of a few events would make hundreds of versions of the same rows a second, and
+a snapshot that somebody holds open keeps them all."""
 IDLE_SECONDS_MIN, IDLE_SECONDS_MAX = 0.01, 0.2
 """How long an idle relay waits before it looks again: short after news, longer the longer there were none. A commit of
 its own process wakes it at once."""
@@ -52,7 +55,7 @@ class TopicMoved(Exception):
 
 @dataclass(slots=True)
 class Batch:
-    """What is under way: the acknowledgements to wait for (lane, records, future), and what to store after them."""
+    """What is under way: the acknowledgements to wait for (lane, records, future), and what is true after them."""
 
     started: float
     acknowledgements: list[tuple[Lane, int, asyncio.Future[Any]]]
@@ -77,6 +80,8 @@ class Relay:
         self.silent_seconds = silent_seconds
         self.owner = os.urandom(16).hex()
         self.epoch, self.cursor, self.numbers = 1, (0, 0), Numbers()
+        self.unstored, self.stored = Numbers(), time.monotonic()
+        """The last numbers that Kafka has acknowledged, up to `cursor`, since the relay stored; and when that was."""
         self.offsets: dict[Lane, int] = {}
         self.born: dict[Lane, int] = {}
         self.ends: dict[Lane, int] = {}
@@ -89,7 +94,7 @@ class Relay:
         `reader` looks at the tails of the topics. Raises Fenced, restore.MustNotSend, and whatever Kafka or
         PostgreSQL raise; nothing is lost by starting again.
         """
-        async with self.database.pool.acquire() as connection:
+        async with self.database.by_index() as connection:
             if not await self.take_over(connection):
                 return
             metrics.relay_owner.set(1)
@@ -98,7 +103,7 @@ class Relay:
                     self.born, self.ends = await check_restore(connection, self.owner, self.service, reader)
                 await QUERIES.relay_looked(connection, owner=self.owner)
                 state, rows = await loaded(connection)
-                self.epoch, self.cursor = state["epoch"], (state["xid"], state["position"])
+                self.epoch, self.cursor, self.unstored = state["epoch"], (state["xid"], state["position"]), {}
                 self.numbers = {(row["topic"], row["lane"]): row["number"] for row in rows}
                 self.offsets = {(row["topic"], row["lane"]): row["number_at"] for row in rows}
                 self.working()
@@ -125,7 +130,7 @@ class Relay:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def take_over(self, connection: "PoolConnectionProxy[Any]") -> bool:
+    async def take_over(self, connection: Transaction) -> bool:
         """Wait until the relay is free, its owner is gone, or its owner has given no sign of life for a while.
 
         False when this relay was told to stop before.
@@ -141,21 +146,23 @@ class Relay:
             await asyncio.sleep(0.5)
         return False
 
-    async def send_for_ever(self, connection: "PoolConnectionProxy[Any]", reader: Any) -> None:
+    async def send_for_ever(self, connection: Transaction, reader: Any) -> None:
         """Read, send, store; the next batch is read and sent while the last one is being acknowledged."""
         under_way: Batch | None = None
         beaten = looked = time.monotonic()
         idle = IDLE_SECONDS_MIN
         async with self._reading(self.cursor) as read:
-            while not self.stopping.is_set() or under_way:
+            while not self.stopping.is_set() or under_way or self.unstored:
                 lanes = [] if self.stopping.is_set() else await read()
                 if lanes:
                     faults.point("relay.read")
                 sent = await self.send(lanes) if lanes else None
                 if under_way:
-                    await self.finish(connection, under_way)
-                    beaten = time.monotonic()
+                    await self.acknowledge(under_way)
                 under_way = sent
+                if self.unstored and (self.stopping.is_set() or time.monotonic() - self.stored > STORE_SECONDS):
+                    await self.store(connection)
+                    beaten = self.stored
                 if time.monotonic() - looked > LOOK_SECONDS and not self.stopping.is_set():
                     await self._look(reader)
                     looked = time.monotonic()
@@ -166,6 +173,7 @@ class Relay:
                         beaten = time.monotonic()
                         if await QUERIES.relay_beat(connection, owner=self.owner) == "UPDATE 0":
                             raise Fenced
+                    idle = min(idle, STORE_SECONDS) if self.unstored else idle
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self.database.committed.wait(), idle)
                     idle = min(idle * 1.5, IDLE_SECONDS_MAX)
@@ -173,7 +181,7 @@ class Relay:
     @contextlib.asynccontextmanager
     async def _reading(self, cursor: Cursor) -> AsyncIterator[Callable[[], Awaitable[list[Unsent]]]]:
         """A function that gives what comes next. Behind a full batch it reads on at once, over a second connection."""
-        async with self.database.pool.acquire() as connection:
+        async with self.database.by_index() as connection:
             statement = await connection.prepare(QUERIES.outbox_after.sql)
 
             async def fetch() -> tuple[list[Unsent], bool]:
@@ -233,8 +241,8 @@ class Relay:
             await send(lane, batch)
         return acknowledgements
 
-    async def finish(self, connection: "PoolConnectionProxy[Any]", batch: Batch) -> None:
-        """Wait for every acknowledgement, then store cursor and numbers, if this relay still owns them."""
+    async def acknowledge(self, batch: Batch) -> None:
+        """Wait for every acknowledgement of a batch; then its cursor and numbers may be stored."""
         results = await asyncio.gather(*(future for _, _, future in batch.acknowledgements))
         for (lane, records, _), result in zip(batch.acknowledgements, results, strict=True):
             if result.offset <= self.offsets.get(lane, -1):
@@ -243,25 +251,30 @@ class Relay:
                 raise TopicMoved(f"{lane[0]}/{lane[1]}")
             self.offsets[lane] = result.offset + records - 1
         faults.point("relay.acknowledged")
-        lanes = sorted(batch.numbers)
+        self.cursor = batch.cursor
+        self.unstored |= batch.numbers
+        metrics.relay_batch_seconds.observe(time.perf_counter() - batch.started)
+        for topic, records in batch.records.items():
+            metrics.relay_sent.labels(topic).inc(records)
+
+    async def store(self, connection: Transaction) -> None:
+        """Store cursor and numbers, if this relay still owns them."""
+        lanes = sorted(self.unstored)
         moved = await QUERIES.relay_store(
             connection,
-            xid=batch.cursor[0],
-            position=batch.cursor[1],
+            xid=self.cursor[0],
+            position=self.cursor[1],
             owner=self.owner,
             topics=[topic for topic, _ in lanes],
             lanes=[lane for _, lane in lanes],
-            numbers=[batch.numbers[lane] for lane in lanes],
+            numbers=[self.unstored[lane] for lane in lanes],
             numbers_at=[self.offsets[lane] for lane in lanes],
             births=[self.born.get(lane) for lane in lanes],
         )
         if not moved:
             raise Fenced
-        self.cursor = batch.cursor
+        self.unstored, self.stored = {}, time.monotonic()
         faults.point("relay.stored")
-        metrics.relay_batch_seconds.observe(time.perf_counter() - batch.started)
-        for topic, records in batch.records.items():
-            metrics.relay_sent.labels(topic).inc(records)
 
 
 def _look(future: "asyncio.Future[Any]") -> None:

@@ -70,6 +70,7 @@ async def test_bench_held_transaction(where: MakePlace, kafka: Cluster) -> None:
     async def run(hold: bool) -> float:
         async with at.owner() as owner:
             await owner.execute("VACUUM relay, relay_number")
+            await owner.execute("SELECT outbox_rotate(5_000_000, 5_000_000)")
         told = await turn("steady:backlog", at, seconds=HOLD_SECONDS, rate=RATE, rows=BACKLOG, hold=hold)
         if hold:
             grown.append(told["relay_bytes"])
@@ -83,11 +84,11 @@ async def test_bench_held_transaction(where: MakePlace, kafka: Cluster) -> None:
         await durability(at, kafka, relays.TOPIC),
         await pairs.take_turns(contestants),
         {"held_vs_free": Ratio("ours, a transaction held open", "ours", 0.95)},
-        single={"held_seconds": HOLD_SECONDS, "relay_table_bytes_at_the_end": max(grown)},
+        single={"held_seconds": HOLD_SECONDS, "relay_tables_bytes_at_the_end": max(grown)},
         notes=(
-            f"A turn is {HOLD_SECONDS} seconds of {RATE:,} events a second, in small batches, so that the relay's "
-            f"one row gets thousands of versions; then {BACKLOG:,} events are committed at once and the time until "
-            "all are sent is taken. `HOLD_SECONDS=300` holds longer.",
+            f"A turn is {HOLD_SECONDS} seconds of {RATE:,} events a second, in small batches, so that the relay's few "
+            f"rows get many versions; then {BACKLOG:,} events are committed at once and the time until all are sent is "
+            "taken, three times, of which the median counts. `HOLD_SECONDS=300` holds longer.",
         ),
     )
     pairs.save(report, await this_machine(at))

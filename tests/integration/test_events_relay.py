@@ -1,10 +1,12 @@
 """What one relay reads and sends: batches that end before memory does, a batch that Kafka refuses, and records that
 somebody else has written since it compared."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
@@ -13,7 +15,7 @@ from deploy.local import bus as local_bus
 from deploy.local.bus import Cluster
 from libs.events import codec, outbox
 from libs.events.contracts import TrainingRated
-from libs.events.database import QUERIES
+from libs.events.database import QUERIES, Transaction
 from libs.events.numbering import in_order
 from libs.events.relay import Relay, TopicMoved
 from libs.events.restore import OlderThanTopics
@@ -29,6 +31,10 @@ REFUSED_BYTES = 20_000
 COPY_THE_FIRST = """
 INSERT INTO outbox (topic, lane, key, value)
 SELECT topic, lane, key, value FROM outbox, generate_series(2, 5000)"""
+COPY_ALL = """
+INSERT INTO outbox (topic, lane, key, value)
+SELECT topic, lane, key, value FROM outbox, generate_series(1, $1::integer)"""
+READ = QUERIES.outbox_after.sql
 CITIZEN = f"{7:032x}"
 LANE = TOPICS[TOPIC].lane(CITIZEN)
 
@@ -104,6 +110,37 @@ async def test_no_array_grows_past_what_postgresql_can_hold(party: Join) -> None
         [lane] = map(in_order, await QUERIES.outbox_after_large(connection, xid=0, position=0, limit=10_000))
     assert {len(value) for value in lane[5]} == {outbox.BYTES_MAX}
     assert 16 * MIB <= len(lane[5]) * outbox.BYTES_MAX < 16 * MIB + outbox.BYTES_MAX
+
+
+async def rows_read(connection: Transaction, cursor: tuple[int, int], limit: int) -> int:
+    """How many rows of the outbox one read of a relay looks at, by what PostgreSQL counts."""
+    [plan] = json.loads(await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {READ}", *cursor, limit))
+    nodes, rows = [plan["Plan"]], 0
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node.get("Relation Name", "").startswith("outbox"):
+            rows += round(node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    return rows
+
+
+async def test_a_batch_costs_the_same_however_many_rows_wait_that_the_planner_has_not_heard_of(party: Join) -> None:
+    """What waits was written since the table was last analysed, so the planner takes it for one row or two."""
+    training = await party("training")
+    await say(training, *(rated(who, 1) for who in range(100)))
+    owner = await asyncpg.connect(training.owner_url)
+    for _ in range(2):
+        await owner.execute(COPY_ALL, 10)
+    await owner.execute("ANALYZE outbox")
+    last = await owner.fetchrow("SELECT xid, position FROM outbox ORDER BY xid DESC, position DESC LIMIT 1")
+    await owner.execute(COPY_ALL, 3)
+    await owner.close()
+    assert last
+    async with training.database.by_index() as connection:
+        assert await rows_read(connection, tuple(last), 400) <= 401
+        assert await connection.fetchval("SHOW enable_sort") == "off"
+    async with training.database.connection() as connection:
+        assert await connection.fetchval("SHOW enable_sort") == "on"
 
 
 def limit_topic(bus: Cluster) -> None:

@@ -44,6 +44,7 @@ def relay(world: "World", name: str) -> Process:
         yield "relay.loads"
     numbers, offsets = dict(source.numbers), dict(source.numbers_at)
     under_way: UnderWay | None = None
+    cursor, unstored, luck = ahead, Numbers(), 0
     while True:
         same(world, source)
         rows, before = source.after(ahead, decisions), under_way
@@ -53,7 +54,16 @@ def relay(world: "World", name: str) -> Process:
             yield "relay.read"
             under_way = yield from _send(world, source, name, numbers, born, rows)
         if before:
-            yield from _finish(world, source, name, offsets, born, ends, *before)
+            cursor, after, places = before
+            _acknowledge(world, offsets, ends, places)
+            unstored |= after
+            luck = yield "relay.acknowledged"
+        if unstored and (luck % 2 or not rows):  # time decides when; it never stays unstored for long
+            same(world, source)
+            if not source.store(name, cursor, unstored, offsets, born, decisions):
+                raise Dead("fenced")
+            unstored = {}
+            yield "relay.stored"
         if not rows:
             luck = yield "relay.idle"
             if luck % 2:
@@ -125,22 +135,16 @@ def _check(world: "World", source: Source, name: str) -> Generator[str, int, tup
     return {lane: birth[1] for lane, birth in births.items() if birth}, ends
 
 
-def _finish(
-    world: "World", source: Source, name: str, offsets: dict[Lane, int], born: dict[Lane, int], ends: dict[Lane, int],
-    cursor: Cursor, numbers: Numbers, acknowledged: list[tuple[Lane, int]],
-) -> Process:  # fmt: skip
-    """relay.Relay.finish"""
+def _acknowledge(
+    world: "World", offsets: dict[Lane, int], ends: dict[Lane, int], acknowledged: list[tuple[Lane, int]]
+) -> None:
+    """relay.Relay.acknowledge"""
     for lane, offset in acknowledged:
         if world.decisions.short_log_noticed and offset <= offsets.get(lane, -1):
             raise Dead("the log is shorter than it was")
         if offset != ends.pop(lane, offset):
             raise Dead("the lane got records after it was compared")
         offsets[lane] = offset
-    yield "relay.acknowledged"
-    same(world, source)
-    if not source.store(name, cursor, numbers, offsets, born, world.decisions):
-        raise Dead("fenced")
-    yield "relay.stored"
 
 
 class Worker:

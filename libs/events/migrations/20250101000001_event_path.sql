@@ -80,6 +80,7 @@ CREATE TABLE parked (
     parked_at timestamptz NOT NULL
 );
 CREATE INDEX parked_by_key ON parked (key) WHERE key IS NOT NULL;
+CREATE INDEX parked_by_place ON parked (topic, lane, "offset");
 
 -- When each job is due next, in programme time.
 CREATE TABLE job (
