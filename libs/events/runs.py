@@ -7,7 +7,7 @@ looked at record by record. So is a lane whose numbers do not count on.
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate, compress
 from operator import attrgetter, eq
@@ -43,26 +43,26 @@ class Run:
     others: Sequence[Read] = ()
     """In offset order."""
 
-    def reads(self, only: Set[str] | None = None) -> list[Read]:
-        """The same, each record by itself, or those under `only` these keys: what `look_at` says of them."""
-        places = range(len(self.keys)) if only is None else places_of(self.keys, only)
+    def reads(self, places: Iterable[int] | None = None) -> list[Read]:
+        """The same, each record by itself, or only those at these places: what `look_at` says of them."""
         reads = [
             Read(
                 self.lane, self.records[at].offset, self.keys[at], self.records[at].value, self.first + at, self.epoch,
                 event, None, event.TYPE,
             )
-            for at in places
+            for at in (range(len(self.keys)) if places is None else places)
             if (event := self.events[at]) is not None
         ]  # fmt: skip
         return sorted([*reads, *self.others], key=attrgetter("offset")) if self.others else reads
 
     def apart(self, waiting: Set[str]) -> tuple[list[Event], list[Read]]:
         """The events of keys that nothing holds up; and the records of all others, one by one."""
-        held = {*waiting, *(read.key or "" for read in self.others)}
+        here = {read.key or "" for read in self.others}  # few; those that wait may be thousands, and are not copied
+        places = sorted({*places_of(self.keys, waiting), *places_of(self.keys, here)})
         free = list(self.events)
-        for place in reversed(places_of(self.keys, held)):
+        for place in reversed(places):
             del free[place]
-        return cast(list[Event], free), self.reads(held)
+        return cast(list[Event], free), self.reads(places)
 
     def behind(self, number: int) -> "Run":
         """The same without repeats: what follows `number`. As it is where that is nothing.
@@ -140,7 +140,7 @@ def refused(
 
     `reasons` are by `id` of the event."""
     handed, known = set(map(id, events)), set(map(id, (read.event for read in news)))
-    more = [read for run in runs for read in run.reads(keys) if id(read.event) not in known]
+    more = [read for run in runs for read in run.reads(places_of(run.keys, keys)) if id(read.event) not in known]
     return [
         replace(read, event=None, poison=reasons[id(read.event)]) if id(read.event) in reasons else read
         for read in [*more, *news]
