@@ -105,7 +105,10 @@ class Relay:
                 state, rows = await loaded(connection)
                 self.epoch, self.cursor, self.unstored = state["epoch"], (state["xid"], state["position"]), {}
                 self.numbers = {(row["topic"], row["lane"]): row["number"] for row in rows}
-                self.offsets = {(row["topic"], row["lane"]): row["number_at"] for row in rows}
+                self.offsets = {}
+                for row in rows:  # where it stood in a log that is lost says nothing about the one there is
+                    lane = (row["topic"], row["lane"])
+                    self.offsets[lane] = row["number_at"] if row["born"] == self.born.get(lane) else -1
                 self.working()
                 await self.send_for_ever(connection, reader)
             finally:

@@ -42,7 +42,8 @@ def relay(world: "World", name: str) -> Process:
     ahead: Cursor = source.cursor
     if not decisions.loaded_at_once:
         yield "relay.loads"
-    numbers, offsets = dict(source.numbers), dict(source.numbers_at)
+    numbers = dict(source.numbers)
+    offsets = {lane: at if source.born.get(lane) == born.get(lane) else -1 for lane, at in source.numbers_at.items()}
     under_way: UnderWay | None = None
     cursor, unstored, luck = ahead, Numbers(), 0
     while True:

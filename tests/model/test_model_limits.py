@@ -30,7 +30,9 @@ MENDED = {
 # Seldom enough to be written down. Two relays: the first has a batch in hand when the second takes over and sends it
 # too; a backup is made, the second sends one event more, the first wakes up and repeats its batch, so that the lane
 # ends with the number that the backup holds. And a worker: it has applied event 1 when its store goes back to before;
-# the next record it reads is a stranger's, which opens no gap, and moves the place past event 1.
+# the next record it reads is a stranger's, which opens no gap, and moves the place past event 1. And a lost log that a
+# relay from before has filled up to the stored number: nothing is missing there, but the place that is stored with the
+# number is one of the log before, and every new relay took the first acknowledgement below it for another loss.
 RARE: dict[str, tuple[Faults, Decisions, list[Step]]] = {
     "a source restored while a repeat is the last record": (
         Faults(restored_after_repeats=True),
@@ -49,6 +51,19 @@ RARE: dict[str, tuple[Faults, Decisions, list[Step]]] = {
             ("backup_sink", 9, 42), ("start_worker", 3, 41), ("write", 2, 12), ("start_relay", 9, 18),
             ("move_relay", 1, 4), ("commit", 8, 20), ("move_relay", 2, 37), ("move_worker", 3, 23),
             ("stranger", 2, 54), ("restore_sink", 11, 50),
+        ],
+    ),
+    "a log lost between acknowledgement and store, and filled by a relay that woke up": (
+        Faults(late_locks=True, disturbed_checks=True, sudden_loss=True, restored_after_repeats=True),
+        PRODUCTION,
+        [
+            ("write", 1, 27), ("write", 2, 44), ("commit", 6, 52), ("write", 10, 31), ("start_relay", 2, 26),
+            ("commit", 8, 52), ("start_relay", 6, 4), ("move_relay", 6, 39), ("commit", 5, 24), ("move_relay", 1, 52),
+            ("move_relay", 6, 43), ("start_relay", 11, 16), ("write", 4, 59), ("move_relay", 1, 37),
+            ("move_relay", 3, 4),
+            ("move_relay", 4, 34), ("commit", 10, 2), ("move_relay", 1, 49), ("kill_relay", 6, 57), ("write", 0, 30),
+            ("move_relay", 2, 14), ("commit", 3, 19), ("start_relay", 1, 23), ("write", 11, 23), ("move_relay", 9, 24),
+            ("move_relay", 7, 39), ("move_relay", 1, 44), ("lose_log", 6, 30),
         ],
     ),
 }  # fmt: skip
