@@ -147,10 +147,9 @@ class Consumer:
             news = await news_of(tx, positions, [*records, *others], verdicts, mixed)
             healthy, poison = divide(news, held)
             if refusals:
-                handed = [*whole, *healthy]
-                await refusals.apply(tx, self.reactions, handed)
+                await refusals.apply(tx, self.reactions, [*whole, *healthy])
                 if refusals.reasons:
-                    _, more = divide(refused(handed, news, taken, refusals.reasons, refusals.keys), {})
+                    _, more = divide(refused(healthy, news, taken, refusals.reasons, refusals.keys), {})
                     poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
             else:
                 await self._give(tx, [*whole, *healthy])

@@ -110,7 +110,7 @@ class Refusals:
         """Note which events it was, if that is known. Raises TooManyRefused."""
         named = [(events[0], as_poison(error))] if len(events) == 1 else []
         if isinstance(error, CanNotApply):
-            here = set(map(id, events))
+            here = {id(event) for event, _ in error.reasons}.intersection(map(id, events))
             named = [(event, poison) for event, poison in error.reasons if id(event) in here] or named
         self.reasons |= {id(event): poison for event, poison in named}
         self.keys |= {event.key() for event, _ in named}

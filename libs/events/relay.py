@@ -2,7 +2,7 @@
 
 One live relay per service database. The owner column fences: whoever lost it can still send, but only what any relay
 would send, under the same numbers; it can not store, and then stops. While a batch is under way the next one is read
-and handed over; the one behind it is read meanwhile. Stored is what Kafka has acknowledged, some 20 times a second.
+and handed over; the one behind it is read meanwhile. Stored is what Kafka has acknowledged, at most 20 times a second.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ STORE_SECONDS = 0.05
 """How long what Kafka has acknowledged may wait to be stored. After a crash so much is sent again, which costs readers
 a look at its numbers. Storing each batch of a few events would make hundreds of versions of the same rows a second, and
 a snapshot that somebody holds open keeps them all."""
+STORE_SHARE, STORE_SECONDS_MAX = 0.05, 2.0
+"""Of a relay's time, storing takes no larger part, however long a snapshot is held: it stores less often then."""
 IDLE_SECONDS_MIN, IDLE_SECONDS_MAX = 0.01, 0.2
 """How long an idle relay waits before it looks again: short after news, longer the longer there were none. A commit of
 its own process wakes it at once."""
@@ -80,8 +82,9 @@ class Relay:
         self.silent_seconds = silent_seconds
         self.owner = os.urandom(16).hex()
         self.epoch, self.cursor, self.numbers = 1, (0, 0), Numbers()
-        self.unstored, self.stored = Numbers(), time.monotonic()
-        """The last numbers that Kafka has acknowledged, up to `cursor`, since the relay stored; and when that was."""
+        self.unstored, self.stored, self.pause = Numbers(), time.monotonic(), STORE_SECONDS
+        """The last numbers that Kafka has acknowledged, up to `cursor`, since the relay stored; when that was; and how
+        many seconds later it stores again."""
         self.offsets: dict[Lane, int] = {}
         self.born: dict[Lane, int] = {}
         self.ends: dict[Lane, int] = {}
@@ -163,7 +166,7 @@ class Relay:
                 if under_way:
                     await self.acknowledge(under_way)
                 under_way = sent
-                if self.unstored and (self.stopping.is_set() or time.monotonic() - self.stored > STORE_SECONDS):
+                if self.unstored and (self.stopping.is_set() or time.monotonic() - self.stored > self.pause):
                     await self.store(connection)
                     beaten = self.stored
                 if time.monotonic() - looked > LOOK_SECONDS and not self.stopping.is_set():
@@ -176,7 +179,7 @@ class Relay:
                         beaten = time.monotonic()
                         if await QUERIES.relay_beat(connection, owner=self.owner) == "UPDATE 0":
                             raise Fenced
-                    idle = min(idle, STORE_SECONDS) if self.unstored else idle
+                    idle = min(idle, self.pause) if self.unstored else idle
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self.database.committed.wait(), idle)
                     idle = min(idle * 1.5, IDLE_SECONDS_MAX)
@@ -262,7 +265,7 @@ class Relay:
 
     async def store(self, connection: Transaction) -> None:
         """Store cursor and numbers, if this relay still owns them."""
-        lanes = sorted(self.unstored)
+        began, lanes = time.monotonic(), sorted(self.unstored)
         moved = await QUERIES.relay_store(
             connection,
             xid=self.cursor[0],
@@ -277,6 +280,7 @@ class Relay:
         if not moved:
             raise Fenced
         self.unstored, self.stored = {}, time.monotonic()
+        self.pause = min(max((self.stored - began) / STORE_SHARE, STORE_SECONDS), STORE_SECONDS_MAX)
         faults.point("relay.stored")
 
 

@@ -46,16 +46,20 @@ class Run:
     """In offset order."""
 
     def reads(self, places: Iterable[int] | None = None) -> list[Read]:
-        """The same, each record by itself, or only those at these places: what `look_at` says of them."""
-        reads = [
+        """The same, each record by itself, as `look_at` has it: all, or only the others and those at these places."""
+        reads = self.events_at(range(len(self.keys)) if places is None else places)
+        return sorted([*reads, *self.others], key=attrgetter("offset")) if self.others else reads
+
+    def events_at(self, places: Iterable[int]) -> list[Read]:
+        """The records at these places that hold an event, each by itself."""
+        return [
             Read(
                 self.lane, self.records[at].offset, self.keys[at], self.records[at].value, self.first + at, self.epoch,
                 event, None, event.TYPE,
             )
-            for at in (range(len(self.keys)) if places is None else places)
+            for at in places
             if (event := self.events[at]) is not None
         ]  # fmt: skip
-        return sorted([*reads, *self.others], key=attrgetter("offset")) if self.others else reads
 
     def apart(self, waiting: Set[str]) -> tuple[list[Event], list[Read]]:
         """The events of keys that nothing holds up; and the records of all others, one by one."""
@@ -136,17 +140,16 @@ def keys_of(records: Sequence[Read], runs: Sequence[Run]) -> list[str]:
 
 
 def refused(
-    events: Sequence[Event], news: Sequence[Read], runs: Sequence[Run], reasons: Mapping[int, Poison], keys: Set[str]
+    healthy: Sequence[Event], news: Sequence[Read], runs: Sequence[Run], reasons: Mapping[int, Poison], keys: Set[str]
 ) -> list[Read]:
-    """The records of these events: of the news, and of a run those of `keys`, which have a refused one.
+    """The records of the `healthy` news, and of a run those of `keys`, of which each has a refused event.
 
     `reasons` are by `id` of the event."""
-    handed, known = set(map(id, events)), set(map(id, (read.event for read in news)))
-    more = [read for run in runs for read in run.reads(places_of(run.keys, keys)) if id(read.event) not in known]
+    handed, known = set(map(id, healthy)), {id(read.event) for read in news}
+    more = [read for run in runs for read in run.events_at(places_of(run.keys, keys)) if id(read.event) not in known]
     return [
         replace(read, event=None, poison=reasons[id(read.event)]) if id(read.event) in reasons else read
-        for read in [*more, *news]
-        if id(read.event) in handed
+        for read in [*more, *(read for read in news if id(read.event) in handed)]
     ]
 
 

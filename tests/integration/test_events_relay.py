@@ -1,6 +1,7 @@
 """What one relay reads and sends: batches that end before memory does, a batch that Kafka refuses, and records that
 somebody else has written since it compared."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -90,6 +91,34 @@ async def test_a_relay_that_never_rests_looks_at_its_topics_too(party: Join, mon
     await training.relay()
     busy = told[told.index("send") : len(told) - told[::-1].index("send")]
     assert busy == ["send", "look"] * 4 + ["send"]
+
+
+async def test_a_store_that_takes_long_is_made_seldom(party: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind an open snapshot: of twenty batches the first is stored, and the others together."""
+    monkeypatch.setattr("libs.events.relay.STORE_SECONDS", 0.0)
+    monkeypatch.setattr("libs.events.relay.BATCH_ROWS", 10)
+    sent, stored = 0, list[int]()
+    send, store = Relay.send, QUERIES.relay_store
+
+    async def sending(self: Relay, lanes: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        return await send(self, lanes)
+
+    async def storing(connection: Transaction, **given: Any) -> Any:
+        stored.append(sent)
+        await asyncio.sleep(0.1)
+        return await store(connection, **given)
+
+    monkeypatch.setattr(Relay, "send", sending)
+    monkeypatch.setattr(QUERIES, "relay_store", storing)
+    training = await party("training")
+    await say(training, *(rated(who, 1) for who in range(200)))
+    await training.relay()
+    assert sent == 20
+    assert len(stored) < 5
+    assert stored[-1] == 20
+    assert len(await records(training)) == 200
 
 
 async def test_no_array_grows_past_what_postgresql_can_hold(party: Join) -> None:

@@ -7,7 +7,7 @@ What it says when it stops is the name of the fault point, or of the wait, at wh
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from libs.events import codec
 from libs.events.numbering import Ahead, Behind, Lane, Numbers
@@ -249,7 +249,7 @@ class Worker:
         if broken and wary:  # ordering.Refusals
             self.world.seen["refused in a savepoint"] += 1
             keys = {event.key() for event in events if id(event) in broken}
-            _, more = decisions.divide(refused(cast(Any, events), news, taken, broken, keys), {})
+            _, more = decisions.divide(refused(healthy, news, taken, broken, keys), {})
             poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
             events = _in_turn(events, broken)
         elif broken:
