@@ -71,15 +71,20 @@ async def ours(where: Where, count: int) -> dict[str, Any]:
 
 async def ours_durable(where: Where, count: int) -> dict[str, Any]:
     """Our consumer, with one effect in PostgreSQL for every event, in the transaction of the position."""
+    return await _consume(where, "selection", {Applied: _add_effects}, Meter(count))
 
-    async def handle(*, tx: Transaction, events: Sequence[Applied]) -> None:
-        await _add_effects(tx, events)
 
-    return await _consume(where, "selection", {Applied: handle}, Meter(count))
+async def _add_effects(*, tx: Transaction, events: Sequence[Applied]) -> None:
+    await tx.execute(
+        ADD_EFFECTS,
+        [event.application_id for event in events],
+        [event.citizen_id for event in events],
+        [event.wave for event in events],
+    )
 
 
 async def rebuild(where: Where, count: int, projection: str, idle: bool = False) -> dict[str, Any]:
-    """Our consumer with the reactions of a real service, from the first record to the last; idle: with empty ones."""
+    """Our consumer with the reactions of a projection, from the first record to the last; idle: with empty ones."""
     service, reactions = PROJECTIONS[projection]
     if idle:
         reactions = dict.fromkeys(reactions, _nothing)
@@ -91,6 +96,7 @@ async def _nothing(*, tx: Transaction, events: Sequence[Event]) -> None:
 
 
 PROJECTIONS: Final[Mapping[str, tuple[str, Mapping[type[Event], Handler]]]] = {
+    "effects": ("selection", {Applied: _add_effects}),
     "timelines": ("registration", {TrainingRated: partial(on_told, store=Timelines())}),
     "books": ("finance", dict.fromkeys(MOVES, partial(record, store=Books()))),
 }
@@ -182,20 +188,11 @@ async def raw_parts(where: Where, count: int) -> dict[str, Any]:
                 batch = [validate(read.value).data for lane in fetched.values() for read in lane]
                 if batch:
                     async with database.transaction() as tx:
-                        await _add_effects(tx, batch)
+                        await _add_effects(tx=tx, events=batch)
                     meter.count(len(batch))
     finally:
         await client.stop()
     return {"rate": meter.rate()}
-
-
-async def _add_effects(tx: Transaction, events: Sequence[Applied]) -> None:
-    await tx.execute(
-        ADD_EFFECTS,
-        [event.application_id for event in events],
-        [event.citizen_id for event in events],
-        [event.wave for event in events],
-    )
 
 
 async def _everything(where: Where, count: int, topic: str = TOPIC) -> list[Any]:
@@ -232,6 +229,6 @@ async def raw_effects(where: Where, count: int) -> dict[str, Any]:
         for start in range(0, len(events), POLL_RECORDS):
             batch = events[start : start + POLL_RECORDS]
             async with database.transaction() as tx:
-                await _add_effects(tx, batch)
+                await _add_effects(tx=tx, events=batch)
             meter.count(len(batch))
     return {"rate": meter.rate()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -11,6 +11,7 @@ from libs.events.contracts import Event
 from tests.bench import pairs, records
 from tests.bench.conftest import MakePlace
 from tests.bench.pairs import Report
+from tests.bench.test_bench_consumer import fresh
 from tests.bench.world import Where, durability, fill_topic, this_machine, turn
 
 EVENTS: Final = 100_000
@@ -21,6 +22,7 @@ SELECT encode(sha256(convert_to(coalesce(string_agg(row::text, E'\\n' ORDER BY r
   FROM (SELECT {columns} FROM {table}) AS row"""
 
 # What a projection says, table by table; numbers that only tell in which order rows were written are left out.
+EFFECTS: Final = {"effect": "application_id, citizen_id, wave"}
 TIMELINES: Final = {"timeline": "citizen_id, entry_id, at, what, data"}
 BOOKS: Final = {
     "entry": "event_id, type, at, programme, amount_rupiah, citizen_id, payout_id, milestone, rail, attempt, number",
@@ -29,14 +31,26 @@ BOOKS: Final = {
     "payout": "payout_id, citizen_id, programme, province, milestone, rail, amount_rupiah, attempt, state",
     "total": "programme, province, rail, milestone, submitted, paid, in_flight_rupiah, paid_rupiah",
 }
-CASES: Final[dict[str, tuple[str, tuple[str, ...], dict[str, str], Callable[[int], list[Event]]]]] = {
-    "timelines": (
+
+
+class Case(NamedTuple):
+    """A store, the topics that its worker reads, the tables of the projection, and the events that make it."""
+
+    service: str
+    topics: tuple[str, ...]
+    tables: dict[str, str]
+    make: Callable[[int], list[Event]]
+
+
+CASES: Final = {
+    "effects": Case("probe", ("applied", "training-completed"), EFFECTS, records.applications),
+    "timelines": Case(
         "registration",
         ("training-completed", "waves", "selected-in-batch", "incentive-paid"),
         TIMELINES,
         records.ratings,
     ),
-    "books": ("finance", ("incentive-paid",), BOOKS, records.payments),
+    "books": Case("finance", ("incentive-paid",), BOOKS, records.payments),
 }
 
 
@@ -60,8 +74,9 @@ async def measure(where: Where, projection: str, count: int, rounds: int) -> dic
 
     Raises AssertionError when a digest differs.
     """
-    _, _, tables, make = CASES[projection]
-    told = make(count)
+    tables, told = CASES[projection].tables, CASES[projection].make(count)
+    if projection == "effects":
+        await fresh(where)
     await fill_topic(where, told)
     await turn("consumers:rebuild", where, count=len(told), projection=projection)
     first = await digests(where, tables)
@@ -87,8 +102,8 @@ async def measure(where: Where, projection: str, count: int, rounds: int) -> dic
 @pytest.mark.bench
 async def test_bench_rebuild(where: MakePlace, kafka: Cluster) -> None:
     figures: dict[str, list[float]] = {}
-    for projection, (service, topics, _, _) in CASES.items():
-        at = where(service, *topics)
+    for projection, case in CASES.items():
+        at = where(case.service, *case.topics)
         figures |= await measure(at, projection, EVENTS, pairs.PAIRS)
     report = Report(
         "rebuild",
@@ -98,10 +113,12 @@ async def test_bench_rebuild(where: MakePlace, kafka: Cluster) -> None:
         figures,
         single={"digests": "identical in every round", "events_a_second_wanted": WANTED},
         notes=(
-            "`timelines` is registration's: one row per event, nothing but one INSERT a batch. `books` is "
-            "finance's: every event is copied, followed through its payout and reservation in Python, and added to "
-            "balances and totals. Tables are emptied, positions forgotten, and one worker with the service's own "
-            "reactions reads everything again.",
+            "`effects` is no service's: a row of three columns per event, the plainest set-based reaction, as in "
+            "[durable](#the-consumer-with-position-and-effect-in-postgresql). `timelines` is registration's: one row "
+            "per event, nothing but one INSERT a batch, with an id that is hashed and JSON that is written for each. "
+            "`books` is finance's: every event is copied, followed through its payout and reservation in Python, and "
+            "added to balances and totals. Tables are emptied, positions forgotten, and one worker reads everything "
+            "again, with the service's own reactions.",
             "`event path alone` is the same worker on the same topic with reactions that do nothing: fetching, "
             "decoding, positions. It is the ceiling of any projection. `INSERT alone` writes the timelines from "
             "columns that were made beforehand: what database and driver allow, with nothing read or decoded.",
