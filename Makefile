@@ -57,6 +57,7 @@ check: setup ## Look at style, types, import rules and the shape of the folders
 
 chaos: setup ## Plant bugs and see each found, then kill under load: nothing is lost or doubled (SEED=1 KILLS=1000)
 	@$(RUN) -m tests.planted
+	@$(RUN) -m tests.planted.killing
 	@$(RUN) -m tests.model --schedules 100000
 	@$(RUN) -m tests.fault --seed '$(SEED)' --kills '$(KILLS)' $(ARGS)
 	@$(RUN) -m tests.fault.brokers --seed '$(SEED)' --rounds 6 --all 3

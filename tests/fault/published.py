@@ -25,6 +25,7 @@ What long runs came to. What happens in them, and what must hold: [tests/fault](
 function of the seed, how the processes interleave is not.
 """
 TITLES: Final = {
+    "planted": "Planted bugs, hunted by killing",
     "model": "Schedules of the model",
     "storm": "Workers join and leave",
     "brokers": "Brokers lose their disks",

@@ -30,7 +30,9 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """One mistake somebody could make. `detector` must find it within `seeds` seeds; `quick`: in `make test` too."""
+    """One mistake somebody could make. `detector` must find it within `seeds` seeds; `quick`: in `make test` too.
+
+    `kills`: so many show it to the crash harness too; 0 where only its own detector looks for it."""
 
     name: str
     story: str
@@ -38,6 +40,7 @@ class Bug:
     seeds: int
     edits: tuple[Edit, ...]
     quick: bool = False
+    kills: int = 0
 
     def apply(self, tree: Path) -> None:
         """Put the bug into a tree. Raises Rotten, and then has changed nothing."""
