@@ -18,6 +18,7 @@ from libs.events.topics import TOPIC_OF
 
 CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json; charset=utf-8")
 VALUE_BYTES_MAX: Final = 256 * 1024
+TOO_LARGE: Final = "too-large"
 NUMBER_DIGITS_MAX: Final = 18
 VERSION_DIGITS_MAX: Final = 6
 EPOCH_MAX: Final = 2**31 - 1
@@ -92,7 +93,7 @@ def read_envelope(value: bytes | None) -> Envelope:
         raise Poison("empty", "the record has no value")
     if len(value) > VALUE_BYTES_MAX:
         raise Poison(
-            "too-large",
+            TOO_LARGE,
             f"the record has {len(value)} bytes; {VALUE_BYTES_MAX} are allowed",
         )
     try:

@@ -184,10 +184,11 @@ async def _redrive_key(
 def _healthy(row: Mapping[str, Any]) -> Event:
     """The event of a parked record, after the same checks as at its first arrival. Raises Poison.
 
-    What was news when it arrived stays so in a later epoch; what a dead relay had sent never is.
+    What was news when it arrived stays so in a later epoch; what a dead relay had sent never is, and of what was too
+    large only the beginning is here.
     """
-    if row["reason"] == OLD_EPOCH:
-        raise codec.Poison(OLD_EPOCH, "sent by a relay of an older epoch")
+    if row["reason"] in (OLD_EPOCH, codec.TOO_LARGE):
+        raise codec.Poison(row["reason"], row["detail"])
     key = row["key"].encode() if row["key"] else None
     record = SimpleNamespace(
         topic=row["topic"], partition=row["lane"], offset=row["offset"], key=key, value=row["value"]

@@ -282,7 +282,7 @@ SELECT DISTINCT ON (topic, coalesce(key, id::text)) id, topic, lane, key
 
 -- name: parked_of_key
 -- The first of what is parked for one key. Locked: one redrive at a time works on a key.
-SELECT id, topic, lane, "offset", key, number, type, reason, value
+SELECT id, topic, lane, "offset", key, number, type, reason, detail, value
   FROM parked
  WHERE topic = :topic AND (key = :key OR (:key::text IS NULL AND id = :id))
  ORDER BY id

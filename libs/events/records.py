@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 from libs.events import codec
@@ -12,6 +13,10 @@ from libs.events.topics import TOPICS
 
 TOGETHER: Final = 40
 """Events read at once: enough for the price of a call to vanish, few enough that one bad event costs little."""
+
+LARGE_KEPT_BYTES: Final = 1_000
+"""Of a record that is too large, for people to see what it is. No relay of ours has sent it, since no outbox takes it;
+and whoever can write to a topic must not fill the store of everybody who reads it."""
 
 KEY_BYTES_MAX: Final = 256
 """What a store looks up is indexed, and an index takes no long values."""
@@ -46,7 +51,7 @@ def look_at(records: Sequence[Any]) -> list[Read]:
     for record in records:
         if record.partition != lane[1] or record.topic != lane[0]:
             lane = (record.topic, record.partition)
-        read = Read(lane, record.offset, None, record.value or b"")
+        read = Read(lane, record.offset, None, _kept(record.value or b""))
         reads.append(read)
         try:
             envelope = _outside(read, record)
@@ -67,6 +72,13 @@ def look_at(records: Sequence[Any]) -> list[Read]:
             else:
                 read.event = event
     return reads
+
+
+def _kept(value: bytes) -> bytes:
+    """What is kept of a record that can not be applied: all, or how it begins and a digest that tells it apart."""
+    if len(value) <= codec.VALUE_BYTES_MAX:
+        return value
+    return b"sha256 %b: %b" % (sha256(value).hexdigest().encode(), value[:LARGE_KEPT_BYTES])
 
 
 def _events(envelopes: Sequence[codec.Envelope], topic: str) -> list[Event | codec.Poison]:

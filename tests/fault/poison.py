@@ -62,8 +62,8 @@ STRANGE: Final = {
 """Records of a stranger, without headers and without a number: what a relay of ours sends is JSON with a number before
 it. The last one has nothing else wrong with it."""
 KINDS: Final = (*SPOILT, *STRANGE)
-LARGE: Final = "too-large"
-"""As many bytes as 600 healthy records. What moving them costs is seen by a second run without this kind."""
+LARGE: Final = codec.TOO_LARGE
+"""As many bytes as 600 healthy records: what it costs to move them is told by a second run without this kind."""
 
 
 class Poisoner:

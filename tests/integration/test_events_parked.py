@@ -39,6 +39,32 @@ async def test_a_record_under_a_key_that_no_index_takes_is_parked_like_any_other
     assert await reasons(reader) == ["no-key"]
 
 
+async def test_a_strangers_megabyte_is_parked_by_its_digest_once_and_stays_what_it_is(
+    party: Join, bus: Cluster
+) -> None:
+    training, reader, effects = await party("training"), await party("selection"), Effects()
+    await effects.prepare(reader)
+    await say(training, rated(7, 1, 1))
+    await training.relay()
+    for fill in (b"x", b"y"):
+        await send_raw(bus, codec.encode(rated(7, 9)) + fill * 900_000, KEY.encode(), LANE)
+    async with reader.consuming({TrainingRated: effects.on_rated}):
+        await reader.until(lambda: parked(reader, 2))
+    async with reader.consuming({TrainingRated: effects.on_rated}):  # from the last number on, which stands before them
+        await say(training, rated(NEIGHBOUR, 1, 1))
+        await training.relay()
+        await reader.until(lambda: counted(reader, effects, 2))
+    told = await parking.listed(reader.database)
+    assert await parking.redrive(reader.database, {TrainingRated: effects.on_rated}) == (0, 2)
+    again = await parking.listed(reader.database)
+    assert [(row["reason"], row["detail"]) for row in again] == [(row["reason"], row["detail"]) for row in told]
+    assert [row["reason"] for row in told] == ["too-large"] * 2
+    async with reader.database.connection() as connection:
+        values = [row["value"] for row in await connection.fetch("SELECT value FROM parked")]
+    assert len(set(values)) == 2
+    assert max(map(len, values)) < 2_000
+
+
 async def test_a_stray_that_was_dropped_is_not_parked_again_when_its_lane_is_read_again(
     party: Join, bus: Cluster
 ) -> None:
