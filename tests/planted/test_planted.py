@@ -1,13 +1,15 @@
 """The planted bugs still fit the code, the page names them all, and the quick ones are found."""
 
 import ast
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import POSTGRES, Databases, Servers
-from tests.planted import bugs, table
+from tests.fault import published
+from tests.planted import bugs, killing, table
 from tests.planted.bugs import Bug, Rotten
 from tests.planted.detect import SCENARIOS, scenario
 from tests.planted.hunt import hunt
@@ -45,6 +47,13 @@ def test_the_page_tells_of_every_bug_and_of_no_other() -> None:
     assert told.keys() == BUGS.keys(), "run `make chaos`, which writes the page"
     assert not [name for name, row in told.items() if "not found" in row[3]]
     assert {name: row[2] for name, row in told.items()} == {name: bug.detector for name, bug in BUGS.items()}
+
+
+def test_what_was_hunted_by_killing_is_told_and_was_found() -> None:
+    told = json.loads((published.OUT / "planted.json").read_text())
+    hunted = {name for name, bug in BUGS.items() if bug.kills}
+    assert told.keys() - {"machine", "code"} == hunted, "run `python -m tests.planted.killing`, then publish its answer"
+    assert not [name for name in hunted if told[name].startswith(killing.NOT_FOUND)]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
