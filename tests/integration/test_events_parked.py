@@ -27,6 +27,15 @@ async def parked(party: Party, count: int) -> bool:
     return len(await reasons(party)) == count
 
 
+async def one_said(party: Join) -> tuple[Party, Party, Effects]:
+    """A source whose first event is on its topic, a reader, and what it writes down."""
+    training, reader, effects = await party("training"), await party("selection"), Effects()
+    await effects.prepare(reader)
+    await say(training, rated(7, 1, 1))
+    await training.relay()
+    return training, reader, effects
+
+
 async def test_a_record_under_a_key_that_no_index_takes_is_parked_like_any_other(party: Join, bus: Cluster) -> None:
     training, reader, effects = await party("training"), await party("selection"), Effects()
     await effects.prepare(reader)
@@ -42,10 +51,7 @@ async def test_a_record_under_a_key_that_no_index_takes_is_parked_like_any_other
 async def test_a_strangers_megabyte_is_parked_by_its_digest_once_and_stays_what_it_is(
     party: Join, bus: Cluster
 ) -> None:
-    training, reader, effects = await party("training"), await party("selection"), Effects()
-    await effects.prepare(reader)
-    await say(training, rated(7, 1, 1))
-    await training.relay()
+    training, reader, effects = await one_said(party)
     for fill in (b"x", b"y"):
         await send_raw(bus, codec.encode(rated(7, 9)) + fill * 900_000, KEY.encode(), LANE)
     async with reader.consuming({TrainingRated: effects.on_rated}):
@@ -68,10 +74,7 @@ async def test_a_strangers_megabyte_is_parked_by_its_digest_once_and_stays_what_
 async def test_a_stray_that_was_dropped_is_not_parked_again_when_its_lane_is_read_again(
     party: Join, bus: Cluster
 ) -> None:
-    training, reader, effects = await party("training"), await party("selection"), Effects()
-    await effects.prepare(reader)
-    await say(training, rated(7, 1, 1))
-    await training.relay()
+    training, reader, effects = await one_said(party)
     await send_raw(bus, codec.encode(rated(7, 9)), KEY.encode(), LANE)
     async with reader.consuming({TrainingRated: effects.on_rated}):
         await reader.until(lambda: parked(reader, 1))
