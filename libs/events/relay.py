@@ -31,7 +31,8 @@ STORE_SECONDS = 0.05
 a look at its numbers. Storing each batch of a few events would make hundreds of versions of the same rows a second, and
 a snapshot that somebody holds open keeps them all."""
 STORE_SHARE, STORE_SECONDS_MAX = 0.05, 2.0
-"""Of a relay's time, storing takes no larger part, however long a snapshot is held: it stores less often then."""
+"""Of a relay's time, storing takes no larger part while a store takes less than 0.1 s, and at most one store in two
+seconds happens beyond: behind a snapshot that is held it stores less often."""
 IDLE_SECONDS_MIN, IDLE_SECONDS_MAX = 0.01, 0.2
 """How long an idle relay waits before it looks again: short after news, longer the longer there were none. A commit of
 its own process wakes it at once."""

@@ -9,6 +9,7 @@ bug was not found.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,11 @@ def strike(bug: Bug, seed: int, show: Any) -> dict[str, Any]:
         with subprocess.Popen(
             command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as run:
-            said, _ = run.communicate(timeout=SECONDS_MAX)
+            try:
+                said, _ = run.communicate(timeout=SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGINT)  # it stops its servers then
+                said, _ = run.communicate()
         left = tree / "var" / "chaos" / "summary.json"
         if not left.exists():
             raise RuntimeError(f"{bug.name}, seed {seed}: the run did not come to an end\n{said[-3000:]}")
