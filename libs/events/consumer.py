@@ -24,8 +24,9 @@ from libs.events.parking import BEHIND, Parked, divide, news_of, park, parked_ke
 from libs.events.places import Places
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
-from libs.events.runs import Poll, Run, keys_of, one_by_one, read_poll, refused, take
+from libs.events.runs import Poll, Run, one_by_one, read_poll, refused, take
 from libs.events.topics import read_by
+from libs.events.waiting import Waiting, new_mark
 
 POLL_RECORDS = 5_000
 AHEAD_FROM = POLL_RECORDS // 2  # records; fewer are no large poll, behind which the next one is read at once
@@ -52,7 +53,7 @@ class Consumer:
     ) -> None:
         self.database, self.kafka, self.service = database, kafka, service
         self.reactions, self.clock = reactions, clock
-        self.places = Places(database, kafka)
+        self.places, self.waiting = Places(database, kafka), Waiting()
         self.stopping = asyncio.Event()
         self.seen = self.poisoned = 0
         self.wary = False
@@ -140,42 +141,53 @@ class Consumer:
         """
         started = time.perf_counter()
         async with self.database.transaction() as tx:
-            positions = await self._lock(tx, {read.lane for read in records} | {run.lane for run in runs})
-            held = await parked_keys(tx, positions, keys_of(records, runs))
-            verdicts, whole, mixed, others = take(positions, held, runs)
-            taken = [run for run in runs if run.lane in verdicts]
-            news = await news_of(tx, positions, [*records, *others], verdicts, mixed)
+            positions, marks = await self._lock(tx, {read.lane for read in records} | {run.lane for run in runs})
+            held, unknown = self.waiting.take(marks)
+            held |= await parked_keys(tx, unknown)
+            taken = take(positions, held, runs)
+            verdicts, whole = taken.verdicts, [run for run in runs if run.lane in taken.verdicts]
+            news = await news_of(tx, positions, [*records, *taken.others], verdicts, taken.mixed)
             healthy, poison = divide(news, held)
+            events, keys = [*taken.events, *healthy], [*taken.keys, *(event.key() for event in healthy)]
             if refusals:
-                await refusals.apply(tx, self.reactions, [*whole, *healthy])
+                await refusals.apply(tx, self.reactions, events, keys)
                 if refusals.reasons:
-                    _, more = divide(refused(healthy, news, taken, refusals.reasons, refusals.keys), {})
+                    _, more = divide(refused(healthy, news, whole, refusals.reasons, refusals.keys), {})
                     poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
             else:
-                await self._give(tx, [*whole, *healthy])
+                await self._give(tx, events, keys)
             await park(tx, poison, self.clock.now())
-            await self._advance(tx, verdicts)
+            marks |= dict.fromkeys([record.lane for record in poison], new_mark())
+            await self._advance(tx, verdicts, marks)
             faults.point("consumer.applied")
         faults.point("consumer.committed")
+        for record in poison:
+            held.setdefault(record.lane, set()).update([record.key] if record.key else [])
+        self.waiting.keep(marks, held)
         metrics.consumer_batch_seconds.observe(time.perf_counter() - started)
         self._account(verdicts, poison)
         return sum(one.reason.reason != BEHIND for one in poison)
 
-    async def _give(self, tx: Transaction, events: Sequence[Event]) -> None:
-        for kind, group in in_order(events):
+    async def _give(self, tx: Transaction, events: Sequence[Event], keys: Sequence[str]) -> None:
+        for kind, group, _ in in_order(events, keys):
             if reaction := self.reactions.get(kind):
                 await reaction(tx=tx, events=group)
 
     @staticmethod
-    async def _lock(tx: Transaction, lanes: Set[Lane]) -> dict[Lane, Position]:
+    async def _lock(tx: Transaction, lanes: Set[Lane]) -> tuple[dict[Lane, Position], dict[Lane, int]]:
+        """The positions and marks of these lanes."""
         topics, numbers = zip(*lanes, strict=True)
-        return {
-            (row["topic"], row["lane"]): Position(row["next_offset"], row["number"], row["epoch"], row["number_at"])
-            for row in await QUERIES.position_lock(tx, topics=topics, lanes=numbers)
+        rows = {
+            (row["topic"], row["lane"]): row for row in await QUERIES.position_lock(tx, topics=topics, lanes=numbers)
         }
+        positions = {
+            lane: Position(row["next_offset"], row["number"], row["epoch"], row["number_at"])
+            for lane, row in rows.items()
+        }
+        return positions, {lane: row["mark"] for lane, row in rows.items()}
 
     @staticmethod
-    async def _advance(tx: Transaction, verdicts: Mapping[Lane, Verdict]) -> None:
+    async def _advance(tx: Transaction, verdicts: Mapping[Lane, Verdict], marks: Mapping[Lane, int]) -> None:
         lanes = sorted(verdicts)
         await QUERIES.position_advance(
             tx,
@@ -185,6 +197,7 @@ class Consumer:
             numbers=[verdicts[lane].after.number for lane in lanes],
             epochs=[verdicts[lane].after.epoch for lane in lanes],
             numbers_at=[verdicts[lane].after.number_at for lane in lanes],
+            marks=[marks[lane] for lane in lanes],
         )
 
     def _account(self, verdicts: Mapping[Lane, Verdict], poison: Sequence[Parked]) -> None:

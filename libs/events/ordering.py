@@ -9,6 +9,7 @@ from libs.events.codec import Poison
 from libs.events.contracts import Event
 from libs.events.database import Transaction, is_transient
 from libs.events.logs import get_logger
+from libs.events.records import without
 from libs.events.topics import TOPIC_OF
 
 PARTS: Final = 8
@@ -45,23 +46,25 @@ class Reaction(Protocol):
     async def __call__(self, *, tx: Transaction, events: Any) -> None: ...
 
 
-def in_order(events: Iterable[Event]) -> list[tuple[type[Event], list[Event]]]:
-    """Group events by type. A key that changes its type goes into a later group, so nobody's order is broken.
+def in_order(events: Sequence[Event], keys: Sequence[str]) -> list[tuple[type[Event], Sequence[Event], Sequence[str]]]:
+    """Group events by type, and the key of each. A key that changes its type goes into a later group, so nobody's order
+    is broken.
 
     Events of different keys may change places: no order is promised between them.
     """
-    events = list(events)
-    if len(kinds := {type(event) for event in events}) == 1:
-        return [(kinds.pop(), events)]
+    if len(kinds := set(map(type, events))) == 1:
+        return [(kinds.pop(), events, keys)]
     last: dict[str, tuple[int, type[Event]]] = {}
-    groups: dict[tuple[int, str], tuple[type[Event], list[Event]]] = {}
-    for event in events:
-        kind, key = type(event), event.key()
+    groups: dict[tuple[int, str], tuple[type[Event], list[Event], list[str]]] = {}
+    for event, key in zip(events, keys, strict=True):
+        kind = type(event)
         step, before = last.get(key, (0, kind))
         if before is not kind:
             step += 1
         last[key] = (step, kind)
-        groups.setdefault((step, kind.TYPE), (kind, []))[1].append(event)
+        _, those, theirs = groups.setdefault((step, kind.TYPE), (kind, [], []))
+        those.append(event)
+        theirs.append(key)
     return [groups[name] for name in sorted(groups)]
 
 
@@ -77,18 +80,23 @@ class Refusals:
         self.keys: set[str] = set()
         self.refused_max = refused_max
 
-    async def apply(self, tx: Transaction, reactions: Mapping[type[Event], Reaction], events: Iterable[Event]) -> None:
+    async def apply(
+        self, tx: Transaction, reactions: Mapping[type[Event], Reaction], events: Sequence[Event], keys: Sequence[str]
+    ) -> None:
         """Apply these, in their order per key. Raises TooManyRefused, and what may pass when it is tried again."""
         waiting: dict[str, set[str]] = {}
-        for kind, group in in_order(events):
+        for kind, group, theirs in in_order(events, keys):
             if reaction := reactions.get(kind):
                 # Only events of one topic wait for each other: the lanes of others do not stop.
-                await self._try(tx, reaction, group, waiting.setdefault(TOPIC_OF[kind.TYPE].name, set()))
+                await self._try(tx, reaction, group, theirs, waiting.setdefault(TOPIC_OF[kind.TYPE].name, set()))
 
-    async def _try(self, tx: Transaction, reaction: Reaction, group: Sequence[Event], waiting: set[str]) -> None:
+    async def _try(
+        self, tx: Transaction, reaction: Reaction, group: Sequence[Event], keys: Sequence[str], waiting: set[str]
+    ) -> None:
         """Apply what can be applied of the group, and add the keys of the rest to those that wait."""
         while True:
-            events, behind = self._in_turn(group, waiting)
+            places, behind = self._left_out(group, keys, waiting)
+            events = without(group, places)
             if not events:
                 break
             try:
@@ -100,9 +108,9 @@ class Refusals:
                     raise
                 if self._name(error, events):
                     continue
-                size = -(-len(events) // PARTS)
-                for start in range(0, len(events), size):
-                    await self._try(tx, reaction, events[start : start + size], waiting)
+                size, theirs = -(-len(events) // PARTS), without(keys, places)
+                for part in (slice(start, start + size) for start in range(0, len(events), size)):
+                    await self._try(tx, reaction, events[part], theirs[part], waiting)
                 break
         waiting |= behind
 
@@ -120,25 +128,21 @@ class Refusals:
             raise TooManyRefused
         return bool(named)
 
-    def _in_turn(self, group: Sequence[Event], waiting: set[str]) -> tuple[Sequence[Event], set[str]]:
-        """Those that do not stand behind a refused event of their key; and the keys that wait after the group.
+    def _left_out(self, group: Sequence[Event], keys: Sequence[str], waiting: set[str]) -> tuple[list[int], set[str]]:
+        """Where the refused events stand, and what stands behind one of its key; and which keys wait after it.
 
         Looked at anew each time: what stands before an event that was refused later on is still in turn.
         """
         if not self.reasons:
-            return group, set()
-        behind, left_out = set(waiting), list[int]()
+            return [], set()
+        behind, places = set(waiting), list[int]()
         suspects = waiting | self.keys
-        keys = type(group[0]).keys(group)
         for at in compress(range(len(keys)), map(suspects.__contains__, keys)):
             if id(group[at]) in self.reasons:
                 behind.add(keys[at])
             if keys[at] in behind:
-                left_out.append(at)
-        ready = list(group)
-        for at in reversed(left_out):
-            del ready[at]
-        return ready, behind
+                places.append(at)
+        return places, behind
 
 
 def as_poison(error: Exception) -> Poison:

@@ -6,7 +6,7 @@ its key.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -21,18 +21,19 @@ from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, as_poison
 from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Held, Read, look_at
-
-ALL_MAX: Final = 5_000
-"""As long as fewer are parked in the lanes at hand, to read them all costs less than to ask for thousands of keys."""
+from libs.events.waiting import new_mark
 
 OLD_EPOCH: Final = "old-epoch"
 BEHIND: Final = "behind"
 """The reason of what is well by itself."""
+WAITS: Final = codec.Poison(BEHIND, "an earlier event of this key is parked")
+
+COLUMNS: Final = ("topic", "lane", "offset", "key", "number", "type", "reason", "detail", "value", "parked_at")
 
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parked:
     """A record that waits, why, and where it stood."""
 
@@ -53,15 +54,15 @@ def divide(news: Sequence[Read], held: Held) -> tuple[list[Event], list[Parked]]
     healthy: list[Event] = []
     poison: list[Parked] = []
     for read in news:
-        topic, key, reason = read.lane[0], read.key, read.poison
-        if reason is None and key and key in held.get(topic, ()):
-            reason = codec.Poison(BEHIND, "an earlier event of this key is parked")
+        key, reason = read.key, read.poison
+        if reason is None and key and key in held.get(read.lane, ()):
+            reason = WAITS
         if reason is None and read.event is not None:
             healthy.append(read.event)
         elif reason is not None:
             poison.append(Parked(read.lane, read.offset, key, read.number, read.type, reason, read.value))
             if key:
-                held.setdefault(topic, set()).add(key)
+                held.setdefault(read.lane, set()).add(key)
     return healthy, poison
 
 
@@ -91,15 +92,13 @@ async def news_of(
     return news
 
 
-async def parked_keys(tx: Transaction, lanes: Collection[Lane], keys: Sequence[str]) -> Held:
-    """Which of these keys, at least, have something parked. Ask under the locks of their lanes."""
-    if not keys:
+async def parked_keys(tx: Transaction, lanes: Sequence[Lane]) -> Held:
+    """The keys that have something parked in these lanes. Ask under their locks."""
+    if not lanes:
         return {}
     topics, numbers = zip(*lanes, strict=True)
-    rows = await QUERIES.parked_some(tx, topics=topics, lanes=numbers, limit=ALL_MAX)
-    if sum(len(row["keys"]) for row in rows) == ALL_MAX:
-        rows = await QUERIES.parked_keys(tx, topics=topics, lanes=numbers, keys=keys)
-    return {row["topic"]: set(row["keys"]) for row in rows}
+    rows = await QUERIES.parked_keys(tx, topics=topics, lanes=numbers)
+    return {(row["topic"], row["lane"]): set(row["keys"]) for row in rows}
 
 
 async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[Lane, int, bytes]]:
@@ -116,19 +115,11 @@ async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[La
 async def park(tx: Transaction, records: Sequence[Parked], now: datetime) -> None:
     """Keep these records until somebody repairs the cause."""
     if records:
-        await QUERIES.parked_add(
-            tx,
-            topics=[record.lane[0] for record in records],
-            lanes=[record.lane[1] for record in records],
-            offsets=[record.offset for record in records],
-            keys=[record.key for record in records],
-            numbers=[record.number for record in records],
-            types=[record.type for record in records],
-            reasons=[record.reason.reason for record in records],
-            details=[record.reason.detail for record in records],
-            values=[record.value for record in records],
-            now=now,
-        )
+        rows = [
+            (*one.lane, one.offset, one.key, one.number, one.type, one.reason.reason, one.reason.detail, one.value, now)
+            for one in records
+        ]
+        await tx.copy_records_to_table("parked", records=rows, columns=COLUMNS)
 
 
 def tell(records: Sequence[Parked]) -> None:
@@ -137,10 +128,13 @@ def tell(records: Sequence[Parked]) -> None:
         (record.lane[0], record.type if record.type in codec.CATALOGUE else "?", record.reason.reason)
         for record in records
     )
+    said: dict[str, dict[str, int]] = {}
     for (topic, kind, reason), events in kinds.items():
         metrics.consumer_parked.labels(topic, reason).inc(events)
         if reason != BEHIND:
-            log.error("events can not be applied and are parked", topic=topic, type=kind, reason=reason, events=events)
+            said.setdefault(topic, {})[f"{kind} {reason}"] = events
+    for topic, events_by_reason in said.items():
+        log.error("events can not be applied and are parked", topic=topic, events=events_by_reason)
 
 
 async def redrive(database: Database, reactions: Mapping[type[Event], Reaction]) -> tuple[int, int]:
@@ -163,7 +157,7 @@ async def _redrive_key(
         try:
             async with database.transaction() as tx:
                 await QUERIES.position_lock(tx, topics=[topic], lanes=[lane])
-                rows = await QUERIES.parked_of_key(tx, topic=topic, key=key, id=head)
+                rows = await QUERIES.parked_of_key(tx, topic=topic, lane=lane, key=key, id=head)
                 if not rows:
                     return applied
                 head = rows[0]["id"]
@@ -171,6 +165,7 @@ async def _redrive_key(
                 if reaction := reactions.get(type(event)):
                     await reaction(tx=tx, events=[event])
                 await QUERIES.parked_done(tx, ids=[head])
+                await QUERIES.position_mark(tx, topics=[topic], lanes=[lane], mark=new_mark())
             applied += 1
         except Exception as error:
             if is_transient(error):
@@ -202,7 +197,12 @@ def _healthy(row: Mapping[str, Any]) -> Event:
 async def drop(database: Database, ids: Sequence[int]) -> int:
     """Give up parked records for good, by an operator's decision; gives how many there were."""
     async with database.transaction() as tx:
-        return int(await QUERIES.parked_drop(tx, ids=ids))
+        rows = await QUERIES.parked_lanes(tx, ids=ids)
+        lanes = {"topics": [row["topic"] for row in rows], "lanes": [row["lane"] for row in rows]}
+        await QUERIES.position_lock(tx, **lanes)
+        dropped = int(await QUERIES.parked_drop(tx, ids=ids))
+        await QUERIES.position_mark(tx, **lanes, mark=new_mark())
+        return dropped
 
 
 async def listed(database: Database, limit: int = 100) -> list[Mapping[str, object]]:

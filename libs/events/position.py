@@ -85,7 +85,7 @@ def in_step(position: Position, run: Regular, held: Set[str]) -> Verdict | None:
     None where the run must be looked at record by record: it begins elsewhere, is of an older epoch, or one of its keys
     is among the `held`, which wait behind something parked.
     """
-    if run.first != position.number + 1 or run.epoch < position.epoch or not held.isdisjoint(run.keys):
+    if run.first != position.number + 1 or run.epoch < position.epoch or (held and not held.isdisjoint(run.keys)):
         return None
     count = len(run.keys)
     after = Position(run.offset + 1, position.number + count, run.epoch, run.offset)

@@ -212,7 +212,7 @@ ON CONFLICT (source, topic, lane) DO NOTHING;
 
 -- name: position_lock
 -- Sorted, so that two workers never wait for each other in a circle. Whoever waits here then sees what the other applied.
-SELECT topic, lane, next_offset, number, epoch, number_at
+SELECT topic, lane, next_offset, number, epoch, number_at, mark
   FROM position
  WHERE (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS wanted (topic, lane))
  ORDER BY topic, lane
@@ -223,30 +223,31 @@ SELECT topic, lane, next_offset, number, epoch, number_at FROM position;
 
 -- name: position_advance!
 UPDATE position
-   SET next_offset = moved.next_offset, number = moved.number, epoch = moved.epoch, number_at = moved.number_at
+   SET next_offset = moved.next_offset, number = moved.number, epoch = moved.epoch, number_at = moved.number_at,
+       mark = moved.mark
   FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[], :numbers::bigint[], :epochs::integer[],
-              :numbers_at::bigint[])
-       AS moved (topic, lane, next_offset, number, epoch, number_at)
+              :numbers_at::bigint[], :marks::bigint[])
+       AS moved (topic, lane, next_offset, number, epoch, number_at, mark)
  WHERE position.topic = moved.topic AND position.lane = moved.lane;
 
--- name: parked_some
--- Mostly nothing is, and thousands of keys need not be asked about. A statement of its own, after position_lock: it sees
--- what the last holder of the locks has parked. One list for each topic: far cheaper to take in than rows.
-SELECT topic, array_agg(key) AS keys
-  FROM (SELECT topic, key
-          FROM parked
-         WHERE key IS NOT NULL
-           AND (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS held (topic, lane))
-         LIMIT :limit) AS waiting
- GROUP BY topic;
+-- name: position_mark!
+-- What is parked in these lanes is not what it was, as every worker will see; under their locks.
+UPDATE position
+   SET mark = :mark
+ WHERE (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS changed (topic, lane));
 
 -- name: parked_keys
--- Which of these keys wait behind a parked event.
-SELECT topic, array_agg(DISTINCT key) AS keys
+-- The keys that wait in these lanes. A statement of its own, after position_lock: it sees what the last holder of the locks
+-- has parked. One list for each lane: far cheaper to take in than rows.
+SELECT topic, lane, array_agg(DISTINCT key) AS keys
   FROM parked
- WHERE key = ANY(:keys::text[])
+ WHERE key IS NOT NULL
    AND (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS held (topic, lane))
- GROUP BY topic;
+ GROUP BY topic, lane;
+
+-- name: parked_lanes
+-- Where these stand.
+SELECT DISTINCT topic, lane FROM parked WHERE id = ANY(:ids::bigint[]);
 
 -- name: parked_at
 -- What is parked of these places. A rebuilt topic may have another record there, so whoever asks compares the value too.
@@ -255,13 +256,6 @@ SELECT topic, lane, "offset", value
  WHERE (topic, lane, "offset") IN (SELECT topic, lane, "offset"
                                      FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[])
                                           AS place (topic, lane, "offset"));
-
--- name: parked_add!
-INSERT INTO parked (topic, lane, "offset", key, number, type, reason, detail, value, parked_at)
-SELECT topic, lane, "offset", key, number, type, reason, detail, value, :now
-  FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[], :keys::text[], :numbers::bigint[], :types::text[],
-              :reasons::text[], :details::text[], :values::bytea[])
-       AS record (topic, lane, "offset", key, number, type, reason, detail, value);
 
 -- name: parked_count$
 SELECT count(*) FROM parked WHERE reason <> 'dropped';
@@ -274,17 +268,17 @@ SELECT id, topic, lane, "offset", key, type, reason, detail, attempt, parked_at
  LIMIT :limit;
 
 -- name: parked_heads
--- The first parked event of each key, and every keyless one: what a redrive can try next.
-SELECT DISTINCT ON (topic, coalesce(key, id::text)) id, topic, lane, key
+-- The first parked event of each key in its lane, and every keyless one: what a redrive can try next.
+SELECT DISTINCT ON (topic, lane, coalesce(key, id::text)) id, topic, lane, key
   FROM parked
  WHERE reason <> 'dropped'
- ORDER BY topic, coalesce(key, id::text), id;
+ ORDER BY topic, lane, coalesce(key, id::text), id;
 
 -- name: parked_of_key
 -- The first of what is parked for one key. Locked: one redrive at a time works on a key.
 SELECT id, topic, lane, "offset", key, number, type, reason, detail, value
   FROM parked
- WHERE topic = :topic AND (key = :key OR (:key::text IS NULL AND id = :id))
+ WHERE topic = :topic AND lane = :lane AND (key = :key OR (:key::text IS NULL AND id = :id))
  ORDER BY id
  LIMIT 1
    FOR UPDATE;

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 from libs.events import codec
@@ -21,8 +20,8 @@ and whoever can write to a topic must not fill the store of everybody who reads 
 KEY_BYTES_MAX: Final = 256
 """What a store looks up is indexed, and an index takes no long values."""
 
-Held: TypeAlias = dict[str, set[str]]
-"""By topic, the keys that have something parked."""
+Held: TypeAlias = dict[Lane, set[str]]
+"""By lane, the keys that have something parked."""
 
 
 @dataclass(slots=True)
@@ -75,10 +74,8 @@ def look_at(records: Sequence[Any]) -> list[Read]:
 
 
 def _kept(value: bytes) -> bytes:
-    """What is kept of a record that can not be applied: all, or how it begins and a digest that tells it apart."""
-    if len(value) <= codec.VALUE_BYTES_MAX:
-        return value
-    return b"sha256 %b: %b" % (sha256(value).hexdigest().encode(), value[:LARGE_KEPT_BYTES])
+    """What is kept of a record that can not be applied: all, or how it begins."""
+    return value if len(value) <= codec.VALUE_BYTES_MAX else value[:LARGE_KEPT_BYTES]
 
 
 def _events(envelopes: Sequence[codec.Envelope], topic: str) -> list[Event | codec.Poison]:
@@ -106,3 +103,13 @@ def _outside(read: Read, record: Any) -> codec.Envelope:
         raise codec.Poison("wrong-source", f"only {producer} may write here")
     read.number, read.epoch, read.type = codec.number_of(envelope), envelope.epoch, envelope.type[:60]
     return envelope
+
+
+def without(column: Sequence[Any], places: Sequence[int]) -> Sequence[Any]:
+    """The same without these few places, which are in order."""
+    if not places:
+        return column
+    rest = list(column)
+    for place in reversed(places):
+        del rest[place]
+    return rest

@@ -86,16 +86,17 @@ class Shape:
         return models
 
 
-def opened(values: Sequence[bytes], topic: str) -> list[Any]:
-    """Envelope and data of each record, still to be checked by `columns`; None where one can not be read here."""
+def opened(values: Sequence[bytes], topic: str) -> tuple[list[Any], list[int]]:
+    """Envelope and data of the records that can be read here, still to be checked by `columns`; and where the others
+    stand."""
     decode, _ = _reader(topic)
-    found = list[Any]()
+    found, others = list[Any](), list[int]()
     for value in values:  # each by itself: no record can reach into the next
         try:
             found.append(decode(value))
         except WRONG:
-            found.append(None)
-    return found
+            others.append(len(found) + len(others))
+    return found, others
 
 
 def columns(told: Sequence[Any], topic: str) -> Told:

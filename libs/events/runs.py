@@ -6,26 +6,27 @@ looked at record by record. So is a lane whose numbers do not count on.
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from itertools import accumulate, compress
-from operator import attrgetter, eq
+from dataclasses import dataclass, field, replace
+from itertools import compress, pairwise
+from operator import attrgetter
 from typing import Any, Final, TypeAlias, cast
 
 from libs.events import regular
-from libs.events.codec import NUMBER_DIGITS_MAX, VALUE_BYTES_MAX, Poison
+from libs.events.codec import NUL, NUMBER_DIGITS_MAX, VALUE_BYTES_MAX, Poison
 from libs.events.contracts import Event
 from libs.events.numbering import Lane
 from libs.events.position import Position, Verdict, in_step
-from libs.events.records import KEY_BYTES_MAX, Held, Read, look_at
+from libs.events.records import KEY_BYTES_MAX, Held, Read, look_at, without
 
-TOGETHER: Final = 100
+TOGETHER: Final = 250
 """Records read at once: enough for the price of a call to vanish, and few, since the poll before waits for them each
-time the store has answered it. With 500 its short statements took milliseconds each, all was read before its long ones
-began, and then nobody had work: timelines were rebuilt at 64,000 a second instead of 74,000."""
+time the store has answered it. With 500 at a stretch its short statements took milliseconds each, all was read before
+its long ones began, and then nobody had work: timelines were rebuilt at 64,000 a second instead of 74,000. So others
+have a turn in the middle, too."""
 
-NUL: Final = b"\\u0000"
+KEY, VALUE = attrgetter("key"), attrgetter("value")
+SEQUENCE, EPOCH = attrgetter("sequence"), attrgetter("epoch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,6 @@ class Run:
             if (event := self.events[at]) is not None
         ]  # fmt: skip
 
-    def apart(self, waiting: Set[str]) -> tuple[list[Event], list[Read]]:
-        """The events of keys that nothing holds up; and the records of all others, one by one."""
-        here = {read.key or "" for read in self.others}  # few; those that wait may be thousands, and are not copied
-        places = sorted({*places_of(self.keys, waiting), *places_of(self.keys, here)})
-        free = list(self.events)
-        for place in reversed(places):
-            del free[place]
-        return cast(list[Event], free), self.reads(places)
-
     def behind(self, number: int) -> "Run":
         """The same without repeats: what follows `number`. As it is where that is nothing.
 
@@ -101,28 +93,43 @@ async def read_poll(fetched: Mapping[Any, Sequence[Any]]) -> Poll:
     return runs, look_at(others)
 
 
-def take(
-    positions: Mapping[Lane, Position], held: Held, runs: Sequence[Run]
-) -> tuple[dict[Lane, Verdict], list[Event], list[Read], list[Read]]:
-    """Take the runs that are news: their verdicts and events; their records that are poison or of keys with poison.
-    And the records of all other runs, one by one."""
-    verdicts, events, mixed, others = dict[Lane, Verdict](), list[Event](), list[Read](), list[Read]()
+@dataclass(slots=True)
+class Taken:
+    """What becomes of the runs of a poll."""
+
+    verdicts: dict[Lane, Verdict] = field(default_factory=dict)
+    """Of runs that are news."""
+    events: list[Event] = field(default_factory=list)
+    """Theirs, as far as nothing holds them up."""
+    keys: list[str] = field(default_factory=list)
+    """Those of the events."""
+    mixed: list[Read] = field(default_factory=list)
+    """Their records that are poison or of keys with poison."""
+    others: list[Read] = field(default_factory=list)
+    """The records of all other runs, one by one."""
+
+
+def take(positions: Mapping[Lane, Position], held: Held, runs: Sequence[Run]) -> Taken:
+    """Take the runs that are news."""
+    taken = Taken()
     for whole in runs:
         run = whole.behind(positions[whole.lane].number)
-        waiting = held.get(run.lane[0], set())
+        waiting = held.get(run.lane, set()).intersection(run.keys)
         verdict = in_step(positions[run.lane], run, waiting)
         if verdict and not run.others:
-            events += cast(Sequence[Event], run.events)
+            taken.events += cast(Sequence[Event], run.events)
+            taken.keys += run.keys
         elif verdict := verdict or in_step(positions[run.lane], run, frozenset()):
             verdict = replace(verdict, after=_behind(verdict.after, run.others))
-            free, rest = run.apart(waiting)
-            events += free
-            mixed += rest
+            places = places_of(run.keys, waiting | {read.key or "" for read in run.others})
+            taken.events += cast(Sequence[Event], without(run.events, places))
+            taken.keys += without(run.keys, places)
+            taken.mixed += run.reads(places)
         else:
-            others += whole.reads()
+            taken.others += whole.reads()
             continue
-        verdicts[run.lane] = replace(verdict, repeats=run.first - whole.first)
-    return verdicts, events, mixed, others
+        taken.verdicts[run.lane] = replace(verdict, repeats=run.first - whole.first)
+    return taken
 
 
 def _behind(after: Position, others: Sequence[Read]) -> Position:
@@ -133,12 +140,6 @@ def _behind(after: Position, others: Sequence[Read]) -> Position:
     return after
 
 
-def keys_of(records: Sequence[Read], runs: Sequence[Run]) -> list[str]:
-    """The keys of all that a poll brought."""
-    reads = [*records, *(read for run in runs for read in run.others if read.number is None)]
-    return [read.key for read in reads if read.key] + [key for run in runs for key in run.keys if key]
-
-
 def refused(
     healthy: Sequence[Event], news: Sequence[Read], runs: Sequence[Run], reasons: Mapping[int, Poison], keys: Set[str]
 ) -> list[Read]:
@@ -146,7 +147,8 @@ def refused(
 
     `reasons` are by `id` of the event."""
     handed, known = set(map(id, healthy)), {id(read.event) for read in news}
-    more = [read for run in runs for read in run.events_at(places_of(run.keys, keys)) if id(read.event) not in known]
+    theirs = [run for run in runs if not keys.isdisjoint(run.keys)]
+    more = [read for run in theirs for read in run.events_at(places_of(run.keys, keys)) if id(read.event) not in known]
     return [
         replace(read, event=None, poison=reasons[id(read.event)]) if id(read.event) in reasons else read
         for read in [*more, *(read for read in news if id(read.event) in handed)]
@@ -167,81 +169,78 @@ async def read_run(lane: Lane, records: Sequence[Any]) -> Run | None:
     """These records of a lane, in offset order, as a run, or None."""
     numbers, epochs = list[int](), set[int]()
     keys, events, kept, others = list[str](), list[Event | None](), list[Any](), list[Read]()
-    for start in range(0, len(records), TOGETHER):
-        good, told, rest = _read(lane, records[start : start + TOGETHER])
+    pieces = -(-len(records) // TOGETHER)
+    for start, end in pairwise(len(records) * piece // pieces for piece in range(pieces + 1)):
+        told, good, rest = await _read(lane, records[start:end])
         begin = len(numbers)
-        numbers += [int(one.sequence) for one in told.envelopes]
-        epochs |= {one.epoch for one in told.envelopes}
+        numbers += map(int, map(SEQUENCE, told.envelopes))
+        epochs.update(map(EPOCH, told.envelopes))
         keys += told.keys
         events += told.events
         kept += good
-        for record, read in zip(rest, look_at(rest), strict=True):  # few: each takes its place among the others
+        for place, read in enumerate(look_at([records[start + at] for at in rest])):  # few: each takes its place
             if read.event is None:
                 others.append(read)
-            if read.number is not None:
-                place = bisect_left(kept, read.offset, begin, key=attrgetter("offset"))
-                numbers.insert(place, read.number)
+            if read.number is None:
+                begin -= 1
+            else:
+                at = begin + rest[place]
+                numbers.insert(at, read.number)
                 epochs.add(read.epoch)
-                keys.insert(place, read.key or "")
-                events.insert(place, read.event)
-                kept.insert(place, record)
+                keys.insert(at, read.key or "")
+                events.insert(at, read.event)
+                kept.insert(at, records[start + rest[place]])
         await asyncio.sleep(0)
     if len(epochs) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return None
     return Run(lane, numbers[0], epochs.pop(), kept[-1].offset, keys, events, kept, others)
 
 
-def _read(lane: Lane, records: Sequence[Any]) -> tuple[list[Any], regular.Told, list[Any]]:
-    """The regular ones, what they say, and the others, which alone cost more to read."""
-    values = [value if value and len(value) <= VALUE_BYTES_MAX else b"" for value in map(attrgetter("value"), records)]
+async def _read(lane: Lane, records: Sequence[Any]) -> tuple[regular.Told, Sequence[Any], list[int]]:
+    """What the regular ones say, and they themselves; and where the others stand, which alone cost more to read."""
+    values = [value if value and len(value) <= VALUE_BYTES_MAX else b"" for value in map(VALUE, records)]
     for place in _with_nul(values):
         values[place] = b""
-    opened = regular.opened(values, lane[0])
-    read = [one is not None for one in opened]
-    good, told = _told(lane, list(compress(records, read)), list(compress(opened, read)))
-    if len(good) == len(records):
-        return good, told, []
-    others = dict(zip(map(id, records), records, strict=True))
-    for place in map(id, good):
-        del others[place]
-    return good, told, list(others.values())
+    opened, closed = regular.opened(values, lane[0])
+    await asyncio.sleep(0)
+    good = without(records, closed)
+    told, wrong = _told(lane, good, opened)
+    if not wrong:
+        return told, good, closed
+    places = without(range(len(records)), closed)
+    return told, without(good, wrong), sorted([*closed, *(places[at] for at in wrong)])
 
 
-def _told(lane: Lane, records: Sequence[Any], opened: Sequence[Any]) -> tuple[list[Any], regular.Told]:
-    """Those of them that are regular, and what they say, looked at column by column."""
+def _told(lane: Lane, records: Sequence[Any], opened: Sequence[Any]) -> tuple[regular.Told, list[int]]:
+    """What the regular ones of them say, looked at column by column, and where the others stand."""
     try:
         told = regular.columns(opened, lane[0])
     except regular.WRONG:  # somewhere: half of them are looked at, and half of those
         half = len(records) // 2
         if not half:
-            return [], regular.Told([], [], [])
-        (good, first), (more, second) = (
-            _told(lane, records[of], opened[of]) for of in (slice(half), slice(half, None))
-        )
-        return [*good, *more], regular.Told(*([*one, *other] for one, other in zip(first, second, strict=True)))
-    keys = [record.key for record in records]
-    fits = list(map(eq, keys, map(str.encode, told.keys)))
-    if not all(fits):
-        keys, records, opened = (list(compress(column, fits)) for column in (keys, records, opened))
-        told = regular.Told(*(list(compress(column, fits)) for column in told))
-    if all(keys) and max(map(len, keys), default=0) <= KEY_BYTES_MAX and _are_numbers(opened):
-        return list(records), told
-    good = [at for at, key in enumerate(keys) if 0 < len(key) <= KEY_BYTES_MAX and _are_numbers([opened[at]])]
-    return [records[at] for at in good], regular.Told(*([column[at] for at in good] for column in told))
+            return regular.Told([], [], []), [0]
+        (one, wrong), (other, more) = (_told(lane, records[of], opened[of]) for of in (slice(half), slice(half, None)))
+        together = regular.Told(*([*this, *that] for this, that in zip(one, other, strict=True)))
+        return together, [*wrong, *(half + at for at in more)]
+    keys, own = list(map(KEY, records)), list(map(str.encode, told.keys))
+    wrong = [] if keys == own else [at for at in range(len(keys)) if keys[at] != own[at]]
+    if not _are_keys(own) or not _are_numbers(opened):
+        fits = [_are_keys([key]) and _are_numbers([one]) for key, one in zip(own, opened, strict=True)]
+        wrong = [at for at, fit in enumerate(fits) if not fit or keys[at] != own[at]]
+    return (regular.Told(*(without(column, wrong) for column in told)) if wrong else told), wrong
+
+
+def _are_keys(keys: Sequence[bytes]) -> bool:
+    return all(keys) and max(map(len, keys), default=0) <= KEY_BYTES_MAX
 
 
 def _are_numbers(opened: Sequence[Any]) -> bool:
-    numbers = [one.sequence for one in opened]
+    numbers = list(map(SEQUENCE, opened))
     return "".join(numbers).isdecimal() and all(numbers) and max(map(len, numbers)) <= NUMBER_DIGITS_MAX
 
 
 def _with_nul(values: Sequence[bytes]) -> list[int]:
-    """Where a value holds a NUL."""
-    places, joined = list[int](), b"".join(values)
-    if b"\\" in joined:  # looking for one byte is ten times as fast
-        ends = list(accumulate(map(len, values)))
-        at = joined.find(NUL)
-        while at >= 0:
-            places.append(bisect_right(ends, at))
-            at = joined.find(NUL, ends[places[-1]])
-    return places
+    """Where a value holds a NUL. Mostly none has as much as a backslash, and one byte is soon looked for."""
+    if b"\\" not in b"".join(values):
+        return []
+    return [at for at, value in enumerate(values) if b"\\" in value and NUL in value]

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -62,6 +62,13 @@ class Path:
     said: Counter[int] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    SERVICE: ClassVar[str] = READER
+    DATABASE: ClassVar[str] = "probe"
+    EFFECTS: ClassVar[str] = (
+        "CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, citizen uuid, turn integer);"
+        "GRANT SELECT, INSERT ON effect TO probe_app"
+    )
 
     # -- the source --------------------------------------------------------------------------------------------------
 
@@ -121,10 +128,8 @@ class Path:
         running: list[Consumer] = []
 
         async def once() -> None:
-            client = clients.consumer(self.settings, READER)
-            running[:] = [
-                Consumer(self.reader, client, READER, {TrainingRated: reaction or self.on_rated}, FixedClock(NOON))
-            ]
+            client, react = clients.consumer(self.settings, self.SERVICE), reaction or self.on_rated
+            running[:] = [Consumer(self.reader, client, self.SERVICE, {TrainingRated: react}, FixedClock(NOON))]
             async with clients.started(client):
                 await running[0].run()
 
@@ -240,17 +245,14 @@ def settings_for(cluster: Cluster, url: str) -> ServiceSettings:
 
 
 @contextlib.asynccontextmanager
-async def open_path(make: MakeDatabase, cluster: Cluster) -> AsyncIterator[Path]:
+async def open_path(make: MakeDatabase, cluster: Cluster, kind: type[Path] = Path) -> AsyncIterator[Path]:
     """Two empty stores; the topics must be empty too."""
-    source, reader = make("probe"), make("probe")
+    source, reader = make("probe"), make(kind.DATABASE)
     owner = await asyncpg.connect(reader.owner_url)
-    await owner.execute(
-        "CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, citizen uuid, turn integer);"
-        "GRANT SELECT, INSERT ON effect TO probe_app"
-    )
+    await owner.execute(kind.EFFECTS)
     await owner.close()
     async with open_database(source.app_url) as opened, open_database(reader.app_url) as other:
-        yield Path(opened, other, settings_for(cluster, source.app_url))
+        yield kind(opened, other, settings_for(cluster, source.app_url))
 
 
 @contextlib.contextmanager

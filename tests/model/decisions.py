@@ -37,7 +37,7 @@ class Decisions:
     judge: Callable[[Lane, int, Tail | None, str | None, str | None], Ahead | Behind | None] = judge
     sort_out: Callable[[Position, Sequence[Seen]], Verdict] = sort_out
     in_step: Callable[[Position, Regular, Set[str]], Verdict | None] = in_step
-    in_order: Callable[[Any], Any] = in_order
+    in_order: Callable[[Any, Any], Any] = in_order
     divide: Callable[[Any, Any], Any] = divide
     place: Callable[[int, int, int], int] = place
 
@@ -82,6 +82,9 @@ class Decisions:
     """A worker goes to the last number it has applied and reads it again, not to the offset behind it."""
     search_on_gap: bool = True
     """A gap that opens makes the worker look through the lane from its beginning once."""
+
+    parking_marks: bool = True
+    """A lane in which something is parked gets another mark, by which other workers see that they do not know it."""
 
     # queries.sql: parked_at
     strays_told: bool = True

@@ -49,7 +49,7 @@ def heal(world: World) -> None:
         come_to_rest(world)
     check_strays(world)
     # An operator drops what no relay has sent, and redrives the rest.
-    world.sink.parked = [row for row in world.sink.parked if row[1].number is not None]
+    world.sink.remove([parked_id for parked_id, record in world.sink.parked if record.number is None])
     for _ in range(ROUNDS_MAX):
         world.move_redrive(0, 0)
         if world.redriving is None:

@@ -99,16 +99,16 @@ def _drop_poison(news: Any, held: Any) -> Any:
     return divide([read for read in news if not isinstance(read.poison, codec.Poison)], held)
 
 
-def _by_type_alone(events: Any) -> Any:
+def _by_type_alone(events: Any, keys: Any) -> Any:
     """All events of one type first, then the next type."""
     groups: dict[Any, list[Any]] = {}
     for event in events:
         groups.setdefault(type(event), []).append(event)
-    return list(groups.items())
+    return [(kind, group, keys) for kind, group in groups.items()]
 
 
-def _newest_first(events: Any) -> Any:
-    return [(kind, group[::-1]) for kind, group in in_order(events)]
+def _newest_first(events: Any, keys: Any) -> Any:
+    return [(kind, group[::-1], theirs[::-1]) for kind, group, theirs in in_order(events, keys)]
 
 
 def _count_from_one(_numbers: Mapping[Lane, int], lanes: Iterable[Unsent]) -> tuple[Outgoing, Numbers]:
@@ -223,6 +223,7 @@ MUTANTS = {
     "lost place kept": _function("place", _keep_the_place),
     "highest number taken for the tail": _when_logs_are_lost("prove", highest_is_complete),
     "place not proven": replace(_changed(place_proven=False), faults=Faults(sudden_loss=True)),
+    "mark kept though something was parked": _changed(parking_marks=False),
     "stray parked again": _changed(strays_told=False),
     "cursor by id": _changed(by_transaction=False),
     "read above xmin": _changed(below_xmin=False),

@@ -14,6 +14,7 @@ from libs.events.numbering import Ahead, Behind, Lane, Numbers
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
 from libs.events.runs import Run, refused
+from libs.events.waiting import NEVER_PARKED, Waiting
 from tests.model.stores import Cursor, Happened, Row, Sink, Source, as_run
 from tests.support import by_lane
 
@@ -156,6 +157,7 @@ class Worker:
         self.here: dict[Lane, int] = {}
         self.generation = -1
         self.gaps: dict[Lane, int] = {}
+        self.waiting = Waiting()
 
     def run(self) -> Process:
         luck = yield "worker.joins"
@@ -222,6 +224,9 @@ class Worker:
         lanes = sorted({read.lane for read in records})
         if decisions.position_locked:
             yield from lock(self.world, sink, lanes, self.name)
+        marks = {lane: sink.marks.get(lane, NEVER_PARKED) for lane in lanes}
+        held, unknown = self.waiting.take(marks)
+        held |= sink.parked_keys(unknown)
         verdicts: dict[Lane, Verdict] = {}
         news: list[Read] = []
         whole: list[Any] = []
@@ -229,7 +234,7 @@ class Worker:
         for lane in lanes:
             run = [read for read in records if read.lane == lane]
             position, regular = sink.positions.get(lane, Position()), as_run(run)
-            if regular and (in_step := decisions.in_step(position, regular, sink.held()[lane[0]])):
+            if regular and (in_step := decisions.in_step(position, regular, held[lane])):
                 verdicts[lane] = in_step
                 whole += regular.events
                 taken.append(regular)
@@ -243,8 +248,10 @@ class Worker:
         if decisions.strays_told:
             parked = {(record.lane, record.offset, record.value) for _, record in sink.parked}
             news = [read for read in news if (read.lane, read.offset, read.value) not in parked]
-        healthy, poison = decisions.divide(news, sink.held())
-        events: list[Happened] = [event for _, group in decisions.in_order([*whole, *healthy]) for event in group]
+        healthy, poison = decisions.divide(news, held)
+        given = [*whole, *healthy]
+        groups = decisions.in_order(given, [event.key() for event in given])
+        events: list[Happened] = [event for _, group, _ in groups for event in group]
         broken = {id(event): codec.Poison("contradiction", "") for event in events if event.id in self.world.broken}
         if broken and wary:  # ordering.Refusals
             self.world.seen["refused in a savepoint"] += 1
@@ -259,6 +266,9 @@ class Worker:
         same(self.world, sink)
         self.world.effect(events)
         sink.park(poison)
+        if decisions.parking_marks:
+            sink.mark({record.lane for record in poison})
+        marks = {lane: sink.marks.get(lane, NEVER_PARKED) for lane in lanes}
         self.world.seen.update(f"parked: {record.reason.reason}" for record in poison)
         if not decisions.one_transaction:
             yield "consumer.committed"
@@ -266,6 +276,9 @@ class Worker:
         unlock(sink, self.name)
         if decisions.one_transaction:
             yield "consumer.committed"
+        for record in poison:
+            held[record.lane] |= {record.key} if record.key else set()
+        self.waiting.keep(marks, held)
         self.account(verdicts)
 
     def account(self, verdicts: dict[Lane, Verdict]) -> None:

@@ -1,6 +1,7 @@
 """The two stores and the broker of the model, with the semantics of the SQL and of the log they stand for."""
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from libs.events.parking import Parked
 from libs.events.position import Position
 from libs.events.records import Held, Read
 from libs.events.runs import Run
+from libs.events.waiting import new_mark
 from tests.model.decisions import Decisions
 
 TOPIC = "topic"
@@ -164,6 +166,7 @@ class Sink:
     """The store of the consuming service: positions, parked records, effects. `locks` are held by open transactions."""
 
     positions: dict[Lane, Position] = field(default_factory=dict)
+    marks: dict[Lane, int] = field(default_factory=dict)
     parked: list[tuple[int, Parked]] = field(default_factory=list)
     effects: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     next_id: int = 1
@@ -174,13 +177,24 @@ class Sink:
             self.parked.append((self.next_id, record))
             self.next_id += 1
 
-    def held(self) -> Held:
-        return {TOPIC: {record.key for _, record in self.parked if record.key}}
+    def remove(self, ids: Collection[int]) -> None:
+        """parked_done, parked_drop"""
+        self.mark({record.lane for parked_id, record in self.parked if parked_id in ids})
+        self.parked = [row for row in self.parked if row[0] not in ids]
+
+    def mark(self, lanes: Collection[Lane]) -> None:
+        """position_mark"""
+        self.marks.update(dict.fromkeys(lanes, new_mark()))
+
+    def parked_keys(self, lanes: Collection[Lane]) -> Held:
+        """parked_keys"""
+        return {lane: {record.key for _, record in self.parked if record.key and record.lane == lane} for lane in lanes}
 
     def backup(self) -> "Sink":
         return replace(
-            self, positions=dict(self.positions), parked=list(self.parked), effects=_copy(self.effects), locks={}
-        )
+            self, positions=dict(self.positions), marks=dict(self.marks), parked=list(self.parked),
+            effects=_copy(self.effects), locks={},
+        )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -104,8 +104,9 @@ class Three(One):
 @given(st.lists(st.tuples(st.sampled_from([One, Two, Three]), st.sampled_from("abc")), max_size=20))
 def test_grouping_loses_nothing_and_keeps_the_order_of_every_key(told: list[tuple[type[One], str]]) -> None:
     events: list[Any] = [kind(who, index) for index, (kind, who) in enumerate(told)]
-    groups = in_order(events)
-    flat: list[Any] = [event for kind, group in groups for event in group if type(event) is kind]
+    groups = in_order(events, [event.who for event in events])
+    assert all([event.key() for event in group] == list(keys) for _, group, keys in groups)
+    flat: list[Any] = [event for kind, group, _ in groups for event in group if type(event) is kind]
     assert sorted(event.index for event in flat) == list(range(len(events)))
     for who in "abc":
         assert [e for e in flat if e.who == who] == [e for e in events if e.who == who]

@@ -67,7 +67,8 @@ def event(wave: int, who: int, other: bool) -> Event:
 async def applied(events: Sequence[Event], bad: set[int], names: str, most: float = 1e9) -> tuple[Store, Refusals]:
     store, refusals = Store(), Refusals(most)
     reaction = cast(Any, Reacting(store, bad, names))
-    await refusals.apply(cast(Any, store), {TrainingRated: reaction, TrainingCompleted: reaction}, events)
+    reactions: dict[type[Event], Any] = {TrainingRated: reaction, TrainingCompleted: reaction}
+    await refusals.apply(cast(Any, store), reactions, events, [event.key() for event in events])
     return store, refusals
 
 

@@ -20,7 +20,7 @@ from libs.events import codec, regular
 from libs.events.parking import Parked, divide
 from libs.events.position import Position, in_step, sort_out
 from libs.events.records import Read, look_at
-from libs.events.runs import keys_of, one_by_one, read_poll, read_run, take
+from libs.events.runs import one_by_one, read_poll, read_run, take
 from libs.events.topics import TOPIC_OF, TOPICS
 from tests.support import NOON
 
@@ -160,26 +160,26 @@ def said(reads: Sequence[Read]) -> list[Any]:
 def test_a_run_taken_as_a_whole_is_what_its_records_are_one_by_one(
     fetched: list[Any], number: int, epoch: int, held: set[str]
 ) -> None:
-    position, parked = Position(100, number, epoch, 99), {LANE[0]: held}
+    position, parked = Position(100, number, epoch, 99), {LANE: held}
     reads = look_at(fetched)
     verdict = sort_out(position, reads)
     healthy, poison = divide([reads[index] for index in sorted([*verdict.news, *verdict.strays])], deepcopy(parked))
 
     runs, others = asyncio.run(read_poll({TopicPartition(*LANE): fetched}))
     assert said(one_by_one(others, runs)) == said(reads)
-    assert sorted(keys_of(others, runs)) == sorted(read.key for read in reads if read.key)
-    verdicts, whole, mixed, more = take({LANE: position}, parked, runs)
-    if not verdicts:
-        assert said([*others, *more]) == said(reads), "whatever is not taken as a whole is looked at one by one"
+    taken = take({LANE: position}, parked, runs)
+    if not taken.verdicts:
+        assert said([*others, *taken.others]) == said(reads), "what is not taken as a whole is looked at one by one"
         return
-    free, parked_here = divide(mixed, deepcopy(parked))
+    free, parked_here = divide(taken.mixed, deepcopy(parked))
+    assert taken.keys == [event.key() for event in taken.events]
     assert [vars_of(one) for one in parked_here] == [vars_of(one) for one in poison]
-    found = verdicts[LANE]
+    found = taken.verdicts[LANE]
     assert (len(found.news), found.repeats, found.gap, found.after) == (
         len(verdict.news), verdict.repeats, verdict.gap, verdict.after,
     )  # fmt: skip
-    assert by_key([*whole, *free]) == by_key(healthy)
-    assert by_key([*whole, *free], repr_of_time) == by_key(healthy, repr_of_time)
+    assert by_key([*taken.events, *free]) == by_key(healthy)
+    assert by_key([*taken.events, *free], repr_of_time) == by_key(healthy, repr_of_time)
 
 
 def by_key(events: Sequence[Any], told: Any = lambda event: event) -> dict[str, list[Any]]:

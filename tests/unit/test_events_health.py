@@ -68,7 +68,14 @@ async def test_quiet_until_something_waits(health: Ends) -> None:
     assert (told["quiet"], told["behind"]) == (False, 2)
     async with health.database.transaction() as tx:
         await QUERIES.position_advance(
-            tx, topics=["incentive-paid"], lanes=[3], offsets=[2], numbers=[2], epochs=[1], numbers_at=[1]
+            tx,
+            topics=["incentive-paid"],
+            lanes=[3],
+            offsets=[2],
+            numbers=[2],
+            epochs=[1],
+            numbers_at=[1],
+            marks=[0],
         )
     told = await health.quiet()
     assert told["quiet"]

@@ -1,5 +1,7 @@
 """A batch becomes lists of one type, and nobody's events change places."""
 
+from collections.abc import Sequence
+
 from libs.events import ids
 from libs.events.contracts import Event, MembershipRevoked, TrainingRated
 from libs.events.ordering import in_order
@@ -21,14 +23,22 @@ def revoked(who: int) -> MembershipRevoked:
     )  # fmt: skip
 
 
+def grouped(events: Sequence[Event]) -> list[tuple[type[Event], list[Event]]]:
+    """The groups, whose keys are those of their events."""
+    groups = in_order(events, keys := [event.key() for event in events])
+    assert sorted(key for _, _, theirs in groups for key in theirs) == sorted(keys)
+    assert all([event.key() for event in group] == list(theirs) for _, group, theirs in groups)
+    return [(kind, list(group)) for kind, group, _ in groups]
+
+
 def test_events_of_one_type_are_one_list_however_they_were_mixed() -> None:
     events: list[Event] = [rated(1, 1), revoked(2), rated(3, 1), revoked(4)]
-    assert in_order(events) == [(MembershipRevoked, [events[1], events[3]]), (TrainingRated, [events[0], events[2]])]
+    assert grouped(events) == [(MembershipRevoked, [events[1], events[3]]), (TrainingRated, [events[0], events[2]])]
 
 
 def test_a_citizen_whose_events_alternate_sees_them_in_order() -> None:
     events: list[Event] = [rated(1, 1), revoked(1), rated(1, 2), rated(2, 1)]
-    assert in_order(events) == [
+    assert grouped(events) == [
         (TrainingRated, [events[0], events[3]]),
         (MembershipRevoked, [events[1]]),
         (TrainingRated, [events[2]]),
@@ -36,4 +46,4 @@ def test_a_citizen_whose_events_alternate_sees_them_in_order() -> None:
 
 
 def test_nothing_makes_no_list() -> None:
-    assert in_order([]) == []
+    assert grouped([]) == []

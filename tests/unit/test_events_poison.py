@@ -22,13 +22,14 @@ from tests.unit.test_events_codec import CITIZEN, GOOD, RATED, TOPIC, changed
 
 
 class Heard:
-    """A reaction that notes what it was given, and refuses `stars` of 1."""
+    """A reaction that notes what it was given, and refuses some stars."""
 
     def __init__(self) -> None:
         self.stars: list[int] = []
+        self.refuses = 1
 
     async def __call__(self, *, tx: Transaction, events: Any) -> None:
-        if any(event.stars == 1 for event in events):
+        if any(event.stars == self.refuses for event in events):
             raise ValueError("1 star contradicts what is known")
         self.stars += [event.stars for event in events]
 
@@ -52,12 +53,12 @@ def numbered(number: int, stars: int = 5, who: str = CITIZEN) -> tuple[bytes, by
     return codec.numbered(codec.encode(event), number, 1), who.encode()
 
 
-async def take(consumer: Consumer, *records: tuple[bytes | None, bytes | None], offset: int = 0) -> None:
+async def take(consumer: Consumer, *records: tuple[bytes | None, bytes | None], offset: int = 0, lane: int = 3) -> None:
     fetched = [
-        SimpleNamespace(topic=TOPIC, partition=3, offset=offset + index, key=key, value=value)
+        SimpleNamespace(topic=TOPIC, partition=lane, offset=offset + index, key=key, value=value)
         for index, (value, key) in enumerate(records)
     ]
-    runs, reads = await read_poll({TopicPartition(TOPIC, 3): fetched})
+    runs, reads = await read_poll({TopicPartition(TOPIC, lane): fetched})
     await asyncio.wait_for(consumer.apply(reads, runs), 5)
 
 
@@ -73,16 +74,34 @@ async def test_a_refused_event_and_what_follows_of_its_key_wait_in_order(consume
     assert await reasons(consumer) == ["refused", "behind", "behind"]
 
 
-@pytest.mark.parametrize("all_max", [1, 2, 3])
-async def test_however_much_is_parked_the_keys_at_hand_are_known(
-    consumer: Consumer, heard: Heard, monkeypatch: pytest.MonkeyPatch, all_max: int
-) -> None:
-    monkeypatch.setattr(parking, "ALL_MAX", all_max)
-    one, other, free = (f"{who:032x}" for who in (7, 8, 9))
-    await take(consumer, numbered(1, 1, one), numbered(2, 1, other))
-    await take(consumer, numbered(3, 2, one), numbered(4, 3, other), numbered(5, 4, free), offset=2)
-    assert heard.stars == [4]
-    assert await reasons(consumer) == ["refused", "refused", "behind", "behind"]
+async def test_what_another_worker_parks_or_lets_go_is_known(consumer: Consumer, heard: Heard) -> None:
+    one, other = f"{7:032x}", f"{8:032x}"
+    colleague = Consumer(consumer.database, None, "selection", consumer.reactions, consumer.clock)
+    await take(colleague, numbered(1, 5, one))
+    await take(consumer, numbered(2, 1, one), numbered(3, 1, other), offset=1)
+    await take(colleague, numbered(4, 4, one), numbered(5, 3, f"{9:032x}"), offset=3)
+    assert heard.stars == [5, 3]
+    assert await reasons(consumer) == ["refused", "refused", "behind"]
+    ids = [row["id"] for row in await parking.listed(consumer.database)]
+    assert await parking.drop(consumer.database, ids[:2]) == 2  # type: ignore[arg-type]
+    await take(colleague, numbered(6, 2, other), numbered(7, 4, one), offset=5)
+    assert heard.stars == [5, 3, 2]
+    assert await parking.redrive(consumer.database, consumer.reactions) == (2, 0)
+    await take(colleague, numbered(8, 5, one), offset=7)
+    assert heard.stars == [5, 3, 2, 4, 4, 5]
+
+
+async def test_a_key_of_one_lane_holds_up_nobody_in_another(consumer: Consumer, heard: Heard) -> None:
+    """Whoever can write to a topic can put anybody's key on any lane."""
+    async with consumer.database.transaction() as tx:
+        await QUERIES.position_open(tx, sources=["training"], topics=[TOPIC], lanes=[4])
+    await take(consumer, (b"not JSON", CITIZEN.encode()), lane=4)
+    await take(consumer, numbered(1, 3))
+    assert heard.stars == [3]
+    await take(consumer, numbered(2, 1), offset=1)
+    heard.refuses = 0
+    assert await parking.redrive(consumer.database, consumer.reactions) == (1, 1)
+    assert heard.stars == [3, 1]
 
 
 async def test_the_words_of_an_exception_are_not_kept(consumer: Consumer) -> None:

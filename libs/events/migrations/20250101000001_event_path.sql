@@ -61,6 +61,7 @@ CREATE TABLE position (
     number      bigint   NOT NULL DEFAULT 0 CHECK (number >= 0),
     epoch       integer  NOT NULL DEFAULT 0,
     number_at   bigint   NOT NULL DEFAULT 0 CHECK (number_at >= 0),   -- the offset of `number`: reading goes on there
+    mark        bigint   NOT NULL DEFAULT 0,   -- another one whenever it changes what is parked in the lane; 0: never was
     PRIMARY KEY (source, topic, lane)
 ) WITH (fillfactor = 10, vacuum_truncate = off);
 
