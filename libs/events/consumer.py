@@ -19,7 +19,7 @@ from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
-from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison, in_order
+from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison, in_order, react
 from libs.events.parking import BEHIND, Parked, divide, news_of, park, parked_keys, tell
 from libs.events.places import Places
 from libs.events.position import Position, Verdict
@@ -171,7 +171,7 @@ class Consumer:
     async def _give(self, tx: Transaction, events: Sequence[Event], keys: Sequence[str]) -> None:
         for kind, group, _ in in_order(events, keys):
             if reaction := self.reactions.get(kind):
-                await reaction(tx=tx, events=group)
+                await react(reaction, tx, group)
 
     @staticmethod
     async def _lock(tx: Transaction, lanes: Set[Lane]) -> tuple[dict[Lane, Position], dict[Lane, int]]:

@@ -1,9 +1,9 @@
 """A batch of mixed events as lists of one type, such that the events of each key keep their order; and what becomes of
 a list of which some can not be applied."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from itertools import compress
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from libs.events.codec import Poison
 from libs.events.contracts import Event
@@ -16,7 +16,13 @@ PARTS: Final = 8
 """A list that fails is tried again in so many parts. Fewer would repeat more work, more would ask the store more often:
 with five bad events among thousands, eight cost about 150 savepoints and half of the work once more."""
 
+E = TypeVar("E", bound=Event)
+
 log = get_logger()
+
+
+Refused: TypeAlias = Sequence[tuple[Event, Poison]]
+"""Events that can not be applied, each with the reason."""
 
 
 class CanNotApply(Exception):
@@ -25,7 +31,7 @@ class CanNotApply(Exception):
     The others are then applied at once. A reaction that raises anything else has its list tried in ever smaller parts.
     """
 
-    def __init__(self, reasons: Sequence[tuple[Event, Poison]]) -> None:
+    def __init__(self, reasons: Refused) -> None:
         super().__init__(f"{len(reasons)} events can not be applied, the first for {reasons[0][1]}")
         self.reasons = reasons
 
@@ -36,14 +42,53 @@ def refuse(reason: str, detail: str, events: Iterable[Event]) -> None:
         raise CanNotApply(reasons)
 
 
+def leave_out(
+    events: Sequence[E], bad: Iterable[E], reason: str, detail: str
+) -> tuple[Sequence[E], list[tuple[Event, Poison]]]:
+    """These events of one type without the bad ones, and without what stands behind one of its key; and the bad ones,
+    all for one reason.
+
+    For a reaction that finds out before it writes: it applies the rest and gives the bad ones back, and nothing is done
+    twice.
+    """
+    refused = [(event, Poison(reason, detail)) for event in bad]
+    if not refused:
+        return events, []
+    named, suspects = {id(event) for event, _ in refused}, {event.key() for event, _ in refused}
+    return without(events, _places(events, type(events[0]).keys(events), named, suspects, set())), list(refused)
+
+
+def _places(
+    events: Sequence[Event], keys: Sequence[str], refused: Container[int], suspects: Set[str], waiting: set[str]
+) -> list[int]:
+    """Where the refused events stand, by `id`, and what stands behind one of its key, or has a key that waits. Only
+    suspects are looked at. The keys of the refused are added to those that wait."""
+    places = list[int]()
+    for at in compress(range(len(keys)), map(suspects.__contains__, keys)):
+        if id(events[at]) in refused:
+            waiting.add(keys[at])
+        if keys[at] in waiting:
+            places.append(at)
+    return places
+
+
 class TooManyRefused(Exception):
     """More events can not be applied than the caller puts up with."""
 
 
 class Reaction(Protocol):
-    """What a service does about a list of events of one type: set-based, inside the caller's transaction."""
+    """What a service does about a list of events of one type: set-based, inside the caller's transaction.
 
-    async def __call__(self, *, tx: Transaction, events: Any) -> None: ...
+    It raises for what it can not apply, and then nothing of it is kept; or gives back what it left out (`leave_out`).
+    """
+
+    async def __call__(self, *, tx: Transaction, events: Any) -> Refused | None: ...
+
+
+async def react(reaction: Reaction, tx: Transaction, events: Sequence[Event]) -> None:
+    """Apply these events, all of them. Raises CanNotApply where the reaction left some out, and what it raises."""
+    if left := await reaction(tx=tx, events=events):
+        raise CanNotApply(left)
 
 
 def in_order(events: Sequence[Event], keys: Sequence[str]) -> list[tuple[type[Event], Sequence[Event], Sequence[str]]]:
@@ -101,7 +146,9 @@ class Refusals:
                 break
             try:
                 async with tx.transaction():
-                    await reaction(tx=tx, events=events)
+                    left = await reaction(tx=tx, events=events)
+                if left:
+                    behind |= self._note(left)
                 break
             except Exception as error:
                 if is_transient(error):
@@ -120,13 +167,18 @@ class Refusals:
         if isinstance(error, CanNotApply):
             here = {id(event) for event, _ in error.reasons}.intersection(map(id, events))
             named = [(event, poison) for event, poison in error.reasons if id(event) in here] or named
-        self.reasons |= {id(event): poison for event, poison in named}
-        self.keys |= {event.key() for event, _ in named}
         if named and not isinstance(error, CanNotApply | Poison):
             log.warning("a reaction failed on an event", type=events[0].TYPE, exc_info=error)
+        return bool(self._note(named))
+
+    def _note(self, refused: Refused) -> set[str]:
+        """Remember these, and give their keys. Raises TooManyRefused."""
+        keys = {event.key() for event, _ in refused}
+        self.reasons |= {id(event): poison for event, poison in refused}
+        self.keys |= keys
         if len(self.reasons) > self.refused_max:
             raise TooManyRefused
-        return bool(named)
+        return keys
 
     def _left_out(self, group: Sequence[Event], keys: Sequence[str], waiting: set[str]) -> tuple[list[int], set[str]]:
         """Where the refused events stand, and what stands behind one of its key; and which keys wait after it.
@@ -135,14 +187,8 @@ class Refusals:
         """
         if not self.reasons:
             return [], set()
-        behind, places = set(waiting), list[int]()
-        suspects = waiting | self.keys
-        for at in compress(range(len(keys)), map(suspects.__contains__, keys)):
-            if id(group[at]) in self.reasons:
-                behind.add(keys[at])
-            if keys[at] in behind:
-                places.append(at)
-        return places, behind
+        behind = set(waiting)
+        return _places(group, keys, self.reasons, waiting | self.keys, behind), behind
 
 
 def as_poison(error: Exception) -> Poison:

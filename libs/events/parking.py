@@ -18,7 +18,7 @@ from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
-from libs.events.ordering import Reaction, as_poison
+from libs.events.ordering import Reaction, as_poison, react
 from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Held, Read, look_at
 from libs.events.waiting import new_mark
@@ -163,7 +163,7 @@ async def _redrive_key(
                 head = rows[0]["id"]
                 event = _healthy(rows[0])
                 if reaction := reactions.get(type(event)):
-                    await reaction(tx=tx, events=[event])
+                    await react(reaction, tx, [event])
                 await QUERIES.parked_done(tx, ids=[head])
                 await QUERIES.position_mark(tx, topics=[topic], lanes=[lane], mark=new_mark())
             applied += 1

@@ -1,11 +1,11 @@
 """What events ask of selection: applications come and go, intakes close, revoked members free their seats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 from libs.events.contracts import ApplicationWithdrawn, Applied, IntakeClosed, MembershipRevoked
 from libs.events.database import Transaction
-from libs.events.ordering import refuse
+from libs.events.ordering import Refused, leave_out, refuse
 from services.selection.domain.wave import State
 from services.selection.store import Store, WaveKey
 
@@ -16,27 +16,28 @@ TAKES_APPLICATIONS: Final = frozenset({State.ANNOUNCED, State.OPEN, State.CLOSED
 E = TypeVar("E", Applied, ApplicationWithdrawn, IntakeClosed)
 
 
-async def on_applied(*, tx: Transaction, store: Store, events: Sequence[Applied]) -> None:
+async def on_applied(*, tx: Transaction, store: Store, events: Sequence[Applied]) -> Refused:
     """Note applications. One that comes after the pool was frozen is refused: the intake's count did not contain it."""
-    keys = await _keys(tx, store, events)
+    known = await _known(tx, store, events)
     why = "an application to a wave that takes none: its pool is frozen, or it was never announced"
-    refuse("contradiction", why, _frozen(keys, events))
-    await store.add_applications(tx, [key.wave_id for key in keys], events)
+    events, refused = leave_out(events, _frozen(known, events), "contradiction", why)
+    await store.add_applications(tx, [known[event.programme, event.wave].wave_id for event in events], events)
+    return refused
 
 
 async def on_withdrawn(*, tx: Transaction, store: Store, events: Sequence[ApplicationWithdrawn]) -> None:
     """Take applications out again, while the pool is not frozen."""
-    keys = await _keys(tx, store, events)
-    refuse("contradiction", "a withdrawal from a wave whose pool is frozen", _frozen(keys, events))
-    found = await store.withdraw(tx, [key.wave_id for key in keys], events)
+    known = await _known(tx, store, events)
+    refuse("contradiction", "a withdrawal from a wave whose pool is frozen", _frozen(known, events))
+    found = await store.withdraw(tx, [known[event.programme, event.wave].wave_id for event in events], events)
     lost = (event for event in events if event.application_id not in found)
     refuse("contradiction", "a withdrawal of an application that never came", lost)
 
 
 async def on_intake_closed(*, tx: Transaction, store: Store, events: Sequence[IntakeClosed]) -> None:
     """Keep what registration has stated; the clock compares it with what has arrived."""
-    keys = await _keys(tx, store, events)
-    await store.add_intakes(tx, [key.wave_id for key in keys], events)
+    known = await _known(tx, store, events)
+    await store.add_intakes(tx, [known[event.programme, event.wave].wave_id for event in events], events)
 
 
 async def on_revoked(*, tx: Transaction, store: Store, events: Sequence[MembershipRevoked]) -> None:
@@ -46,14 +47,15 @@ async def on_revoked(*, tx: Transaction, store: Store, events: Sequence[Membersh
     refuse("contradiction", "a revocation of a membership that no draw has given", lost)
 
 
-async def _keys(tx: Transaction, store: Store, events: Sequence[E]) -> list[WaveKey]:
-    """The wave of each event. Raises CanNotApply for a wave that was never proposed here."""
+async def _known(tx: Transaction, store: Store, events: Sequence[E]) -> Mapping[tuple[str, int], WaveKey]:
+    """The waves of the events. Raises CanNotApply for a wave that was never proposed here."""
     known = await store.keys(tx, {(event.programme, event.wave) for event in events})
     strange = (event for event in events if (event.programme, event.wave) not in known)
     refuse("contradiction", "an event about a wave that was never proposed", strange)
-    return [known[event.programme, event.wave] for event in events]
+    return known
 
 
-def _frozen(keys: Sequence[WaveKey], events: Sequence[E]) -> list[E]:
+def _frozen(known: Mapping[tuple[str, int], WaveKey], events: Sequence[E]) -> list[E]:
     """The events of waves that take no applications."""
-    return [event for key, event in zip(keys, events, strict=True) if key.state not in TAKES_APPLICATIONS]
+    closed = {wave for wave, key in known.items() if key.state not in TAKES_APPLICATIONS}
+    return [event for event in events if (event.programme, event.wave) in closed] if closed else []

@@ -29,7 +29,7 @@ from libs.events.collector import collect_seldom
 from libs.events.consumer import NearlyAllPoison
 from libs.events.contracts import TrainingRated
 from libs.events.database import Transaction
-from libs.events.ordering import CanNotApply
+from libs.events.ordering import Refused, leave_out
 from libs.events.topics import TOPICS
 from tests.fault.path import TOPIC, Path, citizen_id, open_path, own_servers, rated
 from tests.fault.published import leave
@@ -140,16 +140,16 @@ class Poisoner:
                 await producer.send_and_wait(TOPIC, b"y" * TEN_MEGABYTES, key=b"k", partition=0)
                 raise AssertionError("the topic takes a record of 10 MB")
 
-    async def on_rated(self, *, tx: Transaction, events: Sequence[TrainingRated]) -> None:
-        """Refuses, as production's reactions do, what can not be true together with what it knows."""
+    async def on_rated(self, *, tx: Transaction, events: Sequence[TrainingRated]) -> Refused:
+        """Leaves out, as selection does, what can not be true together with what it knows; or just fails."""
         suspects = compress(events, map(self.contradicting.__contains__, map(attrgetter("citizen_id"), events)))
         bad = [event for event in suspects if self.contradicting[event.citizen_id] == event.wave]
-        if bad and self.naming:
-            reason = codec.Poison("contradiction", "it contradicts what is known")
-            raise CanNotApply([(one, reason) for one in bad])
-        if bad or self.refusing:
+        if self.refusing or (bad and not self.naming):
             raise codec.Poison("contradiction", "one of these contradicts what is known")
-        await self.path.on_rated(tx=tx, events=events)
+        events, refused = leave_out(events, bad, "contradiction", "it contradicts what is known")
+        if events:
+            await self.path.on_rated(tx=tx, events=events)
+        return refused
 
 
 async def _read(poisoner: Poisoner) -> tuple[float, float]:

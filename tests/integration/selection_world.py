@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from libs.events import ids
 from libs.events.clock import FixedClock
 from libs.events.contracts import ApplicationWithdrawn, Applied, Event, IntakeClosed, IntakeLane, MembershipRevoked
 from libs.events.database import Database, open_database
+from libs.events.ordering import react
 from libs.events.programme import load_programmes
 from libs.events.topics import TOPICS
 from services.selection import changes, commands
@@ -149,7 +150,7 @@ class World:
         }
         async with self.database.transaction() as tx:
             for kind, group in itertools.groupby(events, type):
-                await reactions[kind](tx=tx, events=list(group), store=self.machine.store)
+                await react(partial(reactions[kind], store=self.machine.store), tx, list(group))
 
     async def tick(self, at: datetime | None = None) -> None:
         """Put the clock to `at` and do everything that is due."""

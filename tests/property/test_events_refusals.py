@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from libs.events.codec import Poison
 from libs.events.contracts import Event, TrainingCompleted, TrainingRated
-from libs.events.ordering import CanNotApply, Refusals, TooManyRefused
+from libs.events.ordering import CanNotApply, Refusals, Refused, TooManyRefused, leave_out
 from tests.support import NOON
 
 TOLD: Final[dict[str, Any]] = {
@@ -41,13 +41,18 @@ class Store:
 
 
 class Reacting:
-    """Refuses some waves, after a part of the effects. One that `names` says which, the first alone or all."""
+    """Refuses some waves, after a part of the effects. One that `names` says which, the first alone or all; or leaves
+    them out."""
 
     def __init__(self, store: Store, bad: set[int], names: str) -> None:
         self.store, self.bad, self.names = store, bad, names
 
-    async def __call__(self, *, tx: Any, events: Sequence[Any]) -> None:
+    async def __call__(self, *, tx: Any, events: Sequence[Any]) -> Refused:
         assert events
+        refused: Refused = []
+        if self.names == "out":
+            bad = [event for event in events if event.wave in self.bad]
+            events, refused = leave_out(events, bad, "contradiction", "")
         for event in events:
             if self.names == "none" and event.wave in self.bad:
                 raise ValueError
@@ -55,6 +60,7 @@ class Reacting:
         named = [(event, Poison("contradiction", "")) for event in events if event.wave in self.bad]
         if named:
             raise CanNotApply(named if self.names == "all" else named[:1])
+        return refused
 
 
 def event(wave: int, who: int, other: bool) -> Event:
@@ -77,7 +83,7 @@ async def applied(events: Sequence[Event], bad: set[int], names: str, most: floa
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=60),
     st.sets(st.integers(0, 59)),
-    st.sampled_from(["all", "first", "none"]),
+    st.sampled_from(["all", "first", "none", "out"]),
 )
 def test_each_event_has_one_effect_or_waits(told: list[tuple[int, bool]], bad: set[int], names: str) -> None:
     events = [event(wave, who, other) for wave, (who, other) in enumerate(told)]
@@ -109,6 +115,8 @@ def test_few_bad_events_among_thousands_cost_few_savepoints() -> None:
     assert len(store.effects) == 4_995
     named, _ = asyncio.run(applied(events, bad, "all"))
     assert named.savepoints == 2
+    left_out, refusals = asyncio.run(applied(events, bad, "out"))
+    assert (left_out.savepoints, len(refusals.reasons), len(left_out.effects)) == (1, 5, 4_995)
 
 
 def test_too_many_refusals_end_the_search() -> None:
