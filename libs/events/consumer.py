@@ -24,7 +24,7 @@ from libs.events.parking import BEHIND, Parked, divide, news_of, park, parked_ke
 from libs.events.places import Places
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
-from libs.events.runs import Poll, Run, one_by_one, read_poll, refused, take
+from libs.events.runs import Poll, Run, keys_of, one_by_one, read_poll, refused, take
 from libs.events.topics import read_by
 from libs.events.waiting import Waiting, new_mark
 
@@ -143,16 +143,17 @@ class Consumer:
         async with self.database.transaction() as tx:
             positions, marks = await self._lock(tx, {read.lane for read in records} | {run.lane for run in runs})
             held, unknown = self.waiting.take(marks)
-            held |= await parked_keys(tx, unknown)
+            asked, whole = await parked_keys(tx, unknown, lambda: keys_of(records, runs))
+            held |= asked
             taken = take(positions, held, runs)
-            verdicts, whole = taken.verdicts, [run for run in runs if run.lane in taken.verdicts]
+            verdicts, regular = taken.verdicts, [run for run in runs if run.lane in taken.verdicts]
             news = await news_of(tx, positions, [*records, *taken.others], verdicts, taken.mixed)
             healthy, poison = divide(news, held)
             events, keys = [*taken.events, *healthy], [*taken.keys, *(event.key() for event in healthy)]
             if refusals:
                 await refusals.apply(tx, self.reactions, events, keys)
                 if refusals.reasons:
-                    _, more = divide(refused(healthy, news, whole, refusals.reasons, refusals.keys), {})
+                    _, more = divide(refused(healthy, news, regular, refusals.reasons, refusals.keys), {})
                     poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
             else:
                 await self._give(tx, events, keys)
@@ -161,9 +162,10 @@ class Consumer:
             await self._advance(tx, verdicts, marks)
             faults.point("consumer.applied")
         faults.point("consumer.committed")
-        for record in poison:
-            held.setdefault(record.lane, set()).update([record.key] if record.key else [])
-        self.waiting.keep(marks, held)
+        if whole:
+            for record in poison:
+                held.setdefault(record.lane, set()).update([record.key] if record.key else [])
+            self.waiting.keep(marks, held)
         metrics.consumer_batch_seconds.observe(time.perf_counter() - started)
         self._account(verdicts, poison)
         return sum(one.reason.reason != BEHIND for one in poison)

@@ -6,7 +6,7 @@ its key.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -22,6 +22,10 @@ from libs.events.ordering import Reaction, as_poison, react
 from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Held, Read, look_at
 from libs.events.waiting import new_mark
+
+ALL_MAX: Final = 20_000
+"""As long as fewer are parked in the lanes at hand, a worker reads and remembers them all. Where there are more, which
+nobody can have looked after, each poll asks for its own keys."""
 
 OLD_EPOCH: Final = "old-epoch"
 BEHIND: Final = "behind"
@@ -92,13 +96,17 @@ async def news_of(
     return news
 
 
-async def parked_keys(tx: Transaction, lanes: Sequence[Lane]) -> Held:
-    """The keys that have something parked in these lanes. Ask under their locks."""
+async def parked_keys(tx: Transaction, lanes: Sequence[Lane], keys: Callable[[], Sequence[str]]) -> tuple[Held, bool]:
+    """The keys that have something parked in these lanes, and whether these are all; where very many have, only those
+    that are among `keys`. Ask under the locks of the lanes."""
     if not lanes:
-        return {}
+        return {}, True
     topics, numbers = zip(*lanes, strict=True)
-    rows = await QUERIES.parked_keys(tx, topics=topics, lanes=numbers)
-    return {(row["topic"], row["lane"]): set(row["keys"]) for row in rows}
+    rows = await QUERIES.parked_some(tx, topics=topics, lanes=numbers, limit=ALL_MAX)
+    whole = sum(len(row["keys"]) for row in rows) < ALL_MAX
+    if not whole:
+        rows = await QUERIES.parked_keys(tx, topics=topics, lanes=numbers, keys=keys())
+    return {(row["topic"], row["lane"]): set(row["keys"]) for row in rows}, whole
 
 
 async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[Lane, int, bytes]]:

@@ -236,12 +236,22 @@ UPDATE position
    SET mark = :mark
  WHERE (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS changed (topic, lane));
 
+-- name: parked_some
+-- The keys that wait in these lanes, up to a limit. A statement of its own, after position_lock: it sees what the last holder
+-- of the locks has parked. One list for each lane: far cheaper to take in than rows.
+SELECT topic, lane, array_agg(key) AS keys
+  FROM (SELECT topic, lane, key
+          FROM parked
+         WHERE key IS NOT NULL
+           AND (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS held (topic, lane))
+         LIMIT :limit) AS waiting
+ GROUP BY topic, lane;
+
 -- name: parked_keys
--- The keys that wait in these lanes. A statement of its own, after position_lock: it sees what the last holder of the locks
--- has parked. One list for each lane: far cheaper to take in than rows.
+-- Which of these keys wait in these lanes.
 SELECT topic, lane, array_agg(DISTINCT key) AS keys
   FROM parked
- WHERE key IS NOT NULL
+ WHERE key = ANY(:keys::text[])
    AND (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS held (topic, lane))
  GROUP BY topic, lane;
 

@@ -140,6 +140,12 @@ def _behind(after: Position, others: Sequence[Read]) -> Position:
     return after
 
 
+def keys_of(records: Sequence[Read], runs: Sequence[Run]) -> list[str]:
+    """The keys of all that a poll brought."""
+    reads = [*records, *(read for run in runs for read in run.others if read.number is None)]
+    return [read.key for read in reads if read.key] + [key for run in runs for key in run.keys if key]
+
+
 def refused(
     healthy: Sequence[Event], news: Sequence[Read], runs: Sequence[Run], reasons: Mapping[int, Poison], keys: Set[str]
 ) -> list[Read]:

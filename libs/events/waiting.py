@@ -15,13 +15,17 @@ NEVER_PARKED: Final = 0
 """The mark of a lane in which nothing has ever been parked."""
 
 
+KNOWN_MAX: Final = 500_000
+"""Keys that are remembered, at about 150 bytes each. With more, all is forgotten, and asked for again."""
+
+
 def new_mark() -> int:
     """One that no lane ever had, not even in a state of the store that a restore took back."""
     return secrets.randbits(62) | 1
 
 
 class Waiting:
-    """By lane: a mark, and the keys that waited when the lane had it. About 150 bytes for each key that waits."""
+    """By lane: a mark, and the keys that waited when the lane had it."""
 
     def __init__(self) -> None:
         self._known: dict[Lane, tuple[int, set[str]]] = {}
@@ -40,3 +44,5 @@ class Waiting:
         """These lanes have these marks, committed, and these keys wait in them."""
         for lane, mark in marks.items():
             self._known[lane] = mark, held.get(lane, set())
+        if sum(len(keys) for _, keys in self._known.values()) > KNOWN_MAX:
+            self._known.clear()

@@ -103,7 +103,14 @@ def _counted(runs: Sequence[Mapping[str, Any]], field: str) -> str:
 
 
 def _other(title: str, name: str, told: Mapping[str, Any]) -> Iterator[str]:
+    """One column; one for each run where an answer tells of several."""
     yield f"## {title}\n"
+    if runs := {key: value for key, value in told.items() if isinstance(value, dict) and "seed" in value}:
+        told = {key: value for key, value in told.items() if key not in runs}
+        yield f"| | {' | '.join(runs)} |\n|---|{'---|' * len(runs)}"
+        for key in next(iter(runs.values())):
+            yield f"| {key.replace('_', ' ')} | {' | '.join(_shown(run.get(key)) for run in runs.values())} |"
+        yield ""
     yield "| | |\n|---|---|"
     for key, value in told.items():
         yield f"| {key.replace('_', ' ')} | {_shown(value)} |"

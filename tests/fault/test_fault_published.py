@@ -37,6 +37,12 @@ def test_another_run_goes_by_its_name(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(json.dumps({"events": 1000, "lost": 0}))
     published.keep(tmp_path / "storm.json", tmp_path)
     assert "| events | 1,000 |" in published.render(tmp_path)
+    (tmp_path / "poison.json").write_text(
+        json.dumps({"clean": {"seed": "1", "lost": 0}, "bad": {"seed": "1", "lost": 2}})
+    )
+    page = published.render(tmp_path)
+    assert "| | clean | bad |" in page
+    assert "| lost | 0 | 2 |" in page
     with pytest.raises(ValueError, match=r"guess\.json: neither"):
         published.keep(tmp_path / "guess.json", tmp_path)
 

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from deploy.local.databases import ServiceDatabase
-from libs.events import codec, parking
+from libs.events import codec, parking, waiting
 from libs.events.clock import FixedClock
 from libs.events.consumer import Consumer
 from libs.events.contracts import Event, TrainingRated
@@ -89,6 +89,30 @@ async def test_what_another_worker_parks_or_lets_go_is_known(consumer: Consumer,
     assert await parking.redrive(consumer.database, consumer.reactions) == (2, 0)
     await take(colleague, numbered(8, 5, one), offset=7)
     assert heard.stars == [5, 3, 2, 4, 4, 5]
+
+
+@pytest.mark.parametrize("all_max", [1, 2, 3])
+async def test_however_much_is_parked_the_keys_at_hand_are_known(
+    consumer: Consumer, heard: Heard, monkeypatch: pytest.MonkeyPatch, all_max: int
+) -> None:
+    one, other, free = (f"{who:032x}" for who in (7, 8, 9))
+    await take(consumer, numbered(1, 1, one), numbered(2, 1, other))
+    monkeypatch.setattr(parking, "ALL_MAX", all_max)
+    colleague = Consumer(consumer.database, None, "selection", consumer.reactions, consumer.clock)
+    await take(colleague, numbered(3, 2, one), numbered(4, 3, free), offset=2)
+    await take(colleague, numbered(5, 3, other), numbered(6, 4, free), offset=4)
+    assert heard.stars == [3, 4]
+    assert await reasons(consumer) == ["refused", "refused", "behind", "behind"]
+
+
+async def test_a_worker_that_remembers_too_much_forgets_and_asks_again(
+    consumer: Consumer, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "KNOWN_MAX", 0)
+    await take(consumer, numbered(1, 1))
+    assert consumer.waiting.take({(TOPIC, 3): waiting.NEVER_PARKED}) == ({(TOPIC, 3): set()}, [])
+    await take(consumer, numbered(2, 2), numbered(3, 3, f"{8:032x}"), offset=1)
+    assert heard.stars == [3]
 
 
 async def test_a_key_of_one_lane_holds_up_nobody_in_another(consumer: Consumer, heard: Heard) -> None:
