@@ -42,9 +42,7 @@ def refuse(reason: str, detail: str, events: Iterable[Event]) -> None:
         raise CanNotApply(reasons)
 
 
-def leave_out(
-    events: Sequence[E], bad: Iterable[E], reason: str, detail: str
-) -> tuple[Sequence[E], list[tuple[Event, Poison]]]:
+def leave_out(events: Sequence[E], bad: Iterable[E], reason: str, detail: str) -> tuple[Sequence[E], Refused]:
     """These events of one type without the bad ones, and without what stands behind one of its key; and the bad ones,
     all for one reason.
 
@@ -55,7 +53,7 @@ def leave_out(
     if not refused:
         return events, []
     named, suspects = {id(event) for event, _ in refused}, {event.key() for event, _ in refused}
-    return without(events, _places(events, type(events[0]).keys(events), named, suspects, set())), list(refused)
+    return without(events, _places(events, type(events[0]).keys(events), named, suspects, set())), refused
 
 
 def _places(

@@ -21,7 +21,7 @@ async def on_applied(*, tx: Transaction, store: Store, events: Sequence[Applied]
     known = await _known(tx, store, events)
     why = "an application to a wave that takes none: its pool is frozen, or it was never announced"
     events, refused = leave_out(events, _frozen(known, events), "contradiction", why)
-    await store.add_applications(tx, [known[event.programme, event.wave].wave_id for event in events], events)
+    await store.add_applications(tx, _wave_ids(known, events), events)
     return refused
 
 
@@ -29,7 +29,7 @@ async def on_withdrawn(*, tx: Transaction, store: Store, events: Sequence[Applic
     """Take applications out again, while the pool is not frozen."""
     known = await _known(tx, store, events)
     refuse("contradiction", "a withdrawal from a wave whose pool is frozen", _frozen(known, events))
-    found = await store.withdraw(tx, [known[event.programme, event.wave].wave_id for event in events], events)
+    found = await store.withdraw(tx, _wave_ids(known, events), events)
     lost = (event for event in events if event.application_id not in found)
     refuse("contradiction", "a withdrawal of an application that never came", lost)
 
@@ -37,7 +37,7 @@ async def on_withdrawn(*, tx: Transaction, store: Store, events: Sequence[Applic
 async def on_intake_closed(*, tx: Transaction, store: Store, events: Sequence[IntakeClosed]) -> None:
     """Keep what registration has stated; the clock compares it with what has arrived."""
     known = await _known(tx, store, events)
-    await store.add_intakes(tx, [known[event.programme, event.wave].wave_id for event in events], events)
+    await store.add_intakes(tx, _wave_ids(known, events), events)
 
 
 async def on_revoked(*, tx: Transaction, store: Store, events: Sequence[MembershipRevoked]) -> None:
@@ -53,6 +53,10 @@ async def _known(tx: Transaction, store: Store, events: Sequence[E]) -> Mapping[
     strange = (event for event in events if (event.programme, event.wave) not in known)
     refuse("contradiction", "an event about a wave that was never proposed", strange)
     return known
+
+
+def _wave_ids(known: Mapping[tuple[str, int], WaveKey], events: Sequence[E]) -> list[int]:
+    return [known[event.programme, event.wave].wave_id for event in events]
 
 
 def _frozen(known: Mapping[tuple[str, int], WaveKey], events: Sequence[E]) -> list[E]:

@@ -20,7 +20,7 @@ from libs.events import codec, regular
 from libs.events.parking import Parked, divide
 from libs.events.position import Position, in_step, sort_out
 from libs.events.records import Read, look_at
-from libs.events.runs import one_by_one, read_poll, read_run, take
+from libs.events.runs import keys_of, one_by_one, read_poll, read_run, take
 from libs.events.topics import TOPIC_OF, TOPICS
 from tests.support import NOON
 
@@ -167,6 +167,7 @@ def test_a_run_taken_as_a_whole_is_what_its_records_are_one_by_one(
 
     runs, others = asyncio.run(read_poll({TopicPartition(*LANE): fetched}))
     assert said(one_by_one(others, runs)) == said(reads)
+    assert sorted(keys_of(others, runs)) == sorted(read.key for read in reads if read.key)
     taken = take({LANE: position}, parked, runs)
     if not taken.verdicts:
         assert said([*others, *taken.others]) == said(reads), "what is not taken as a whole is looked at one by one"
