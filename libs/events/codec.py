@@ -17,10 +17,12 @@ from libs.events.contracts import Event, catalogue
 from libs.events.topics import TOPIC_OF
 
 CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json; charset=utf-8")
-VALUE_BYTES_MAX: Final = 256 * 1024
+VALUE_BYTES_MAX: Final = 64 * 1024
+"""Our largest events, the quotas of a wave and the count of an intake, have a few thousand bytes. What is larger comes
+from a stranger, and every reader of the topic has to carry it."""
 TOO_LARGE: Final = "too-large"
 NUL: Final = b"\\u0000"
-LIST_FROM: Final = 8
+LIST_FROM: Final = 24
 NUMBER_DIGITS_MAX: Final = 18
 VERSION_DIGITS_MAX: Final = 6
 EPOCH_MAX: Final = 2**31 - 1

@@ -19,14 +19,15 @@ from libs.events.contracts import Event
 from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
-from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison, in_order, react
-from libs.events.parking import BEHIND, Parked, divide, news_of, park, parked_keys, tell
+from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison
+from libs.events.parking import BEHIND, Parked, columns, divide, news_of, parked_keys, tell
 from libs.events.places import Places
+from libs.events.polls import Poll, read_poll
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
-from libs.events.runs import Poll, Run, keys_of, one_by_one, read_poll, refused, take
+from libs.events.runs import Run, keys_of, one_by_one, refused, take
 from libs.events.topics import read_by
-from libs.events.waiting import Waiting, new_mark
+from libs.events.waiting import Mark, Waiting, marks_after
 
 POLL_RECORDS = 5_000
 AHEAD_FROM = POLL_RECORDS // 2  # records; fewer are no large poll, behind which the next one is read at once
@@ -104,10 +105,10 @@ class Consumer:
     async def _apply_or_halve(self, records: Sequence[Read], runs: Sequence[Run] = (), most: float = inf) -> int:
         pause, wary = 0.1, self.wary
         while True:
-            refusals = Refusals(most) if wary else None
+            refusals = Refusals(most, wary=wary)
             try:
                 parked = await self.apply_once(records, runs, refusals)
-                self.wary = bool(refusals and refusals.reasons)
+                self.wary = refusals.failed
                 return parked
             except TooManyRefused:
                 raise
@@ -131,13 +132,9 @@ class Consumer:
                     half = len(records) // 2
                     return await self._apply_or_halve(records[:half]) + await self._apply_or_halve(records[half:])
 
-    async def apply_once(
-        self, records: Sequence[Read], runs: Sequence[Run] = (), refusals: Refusals | None = None
-    ) -> int:
-        """One transaction: lock positions, apply the news, park the poison, advance. Returns how many were parked, not
-        counting what only stands behind them.
-
-        Without `refusals` it raises what a reaction raises; with them it parks what reactions refuse.
+    async def apply_once(self, records: Sequence[Read], runs: Sequence[Run], refusals: Refusals) -> int:
+        """One transaction: lock positions, apply the news, park the poison and what reactions refuse, advance. Returns
+        how many were parked, not counting what only stands behind them.
         """
         started = time.perf_counter()
         async with self.database.transaction() as tx:
@@ -147,19 +144,15 @@ class Consumer:
             held |= asked
             taken = take(positions, held, runs)
             verdicts, regular = taken.verdicts, [run for run in runs if run.lane in taken.verdicts]
-            news = await news_of(tx, positions, [*records, *taken.others], verdicts, taken.mixed)
+            news = await news_of(tx, positions, marks, [*records, *taken.others], verdicts, taken.mixed)
             healthy, poison = divide(news, held)
             events, keys = [*taken.events, *healthy], [*taken.keys, *(event.key() for event in healthy)]
-            if refusals:
-                await refusals.apply(tx, self.reactions, events, keys)
-                if refusals.reasons:
-                    _, more = divide(refused(healthy, news, regular, refusals.reasons, refusals.keys), {})
-                    poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
-            else:
-                await self._give(tx, events, keys)
-            await park(tx, poison, self.clock.now())
-            marks |= dict.fromkeys([record.lane for record in poison], new_mark())
-            await self._advance(tx, verdicts, marks)
+            await refusals.apply(tx, self.reactions, events, keys)
+            if refusals.reasons:
+                _, more = divide(refused(healthy, news, regular, refusals.reasons, refusals.keys), {})
+                poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
+            marks = marks_after(marks, ((record.lane, record.offset) for record in poison))
+            await self._advance(tx, verdicts, marks, poison)
             faults.point("consumer.applied")
         faults.point("consumer.committed")
         if whole:
@@ -170,13 +163,8 @@ class Consumer:
         self._account(verdicts, poison)
         return sum(one.reason.reason != BEHIND for one in poison)
 
-    async def _give(self, tx: Transaction, events: Sequence[Event], keys: Sequence[str]) -> None:
-        for kind, group, _ in in_order(events, keys):
-            if reaction := self.reactions.get(kind):
-                await react(reaction, tx, group)
-
     @staticmethod
-    async def _lock(tx: Transaction, lanes: Set[Lane]) -> tuple[dict[Lane, Position], dict[Lane, int]]:
+    async def _lock(tx: Transaction, lanes: Set[Lane]) -> tuple[dict[Lane, Position], dict[Lane, Mark]]:
         """The positions and marks of these lanes."""
         topics, numbers = zip(*lanes, strict=True)
         rows = {
@@ -186,10 +174,11 @@ class Consumer:
             lane: Position(row["next_offset"], row["number"], row["epoch"], row["number_at"])
             for lane, row in rows.items()
         }
-        return positions, {lane: row["mark"] for lane, row in rows.items()}
+        return positions, {lane: Mark(row["mark"], row["furthest"]) for lane, row in rows.items()}
 
-    @staticmethod
-    async def _advance(tx: Transaction, verdicts: Mapping[Lane, Verdict], marks: Mapping[Lane, int]) -> None:
+    async def _advance(
+        self, tx: Transaction, verdicts: Mapping[Lane, Verdict], marks: Mapping[Lane, Mark], poison: Sequence[Parked]
+    ) -> None:
         lanes = sorted(verdicts)
         await QUERIES.position_advance(
             tx,
@@ -199,7 +188,10 @@ class Consumer:
             numbers=[verdicts[lane].after.number for lane in lanes],
             epochs=[verdicts[lane].after.epoch for lane in lanes],
             numbers_at=[verdicts[lane].after.number_at for lane in lanes],
-            marks=[marks[lane] for lane in lanes],
+            marks=[marks[lane].drawn for lane in lanes],
+            furthest=[marks[lane].furthest for lane in lanes],
+            now=self.clock.now(),
+            **columns(poison),
         )
 
     def _account(self, verdicts: Mapping[Lane, Verdict], poison: Sequence[Parked]) -> None:

@@ -75,7 +75,8 @@ class Event(BaseModel):
     @classmethod
     def keys(cls, told: Iterable[Any]) -> list[str]:
         """`key` of each of these, which are events of this type or what was read of such."""
-        return list(map(str, map(attrgetter(cls.KEY), told)))
+        values = list(map(attrgetter(cls.KEY), told))
+        return values if cls.model_fields[cls.KEY].annotation is str else list(map(str, values))
 
     def event_id(self) -> str:
         """An id derived from what the event means, so that a retry mints the same one."""

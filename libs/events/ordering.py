@@ -2,6 +2,7 @@
 a list of which some can not be applied."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from contextlib import nullcontext
 from itertools import compress
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -112,16 +113,21 @@ def in_order(events: Sequence[Event], keys: Sequence[str]) -> list[tuple[type[Ev
 
 
 class Refusals:
-    """Applies what can be applied, each list in savepoints of the caller's transaction, and knows what can not.
+    """Applies what can be applied, and knows what can not.
+
+    What a reaction raises goes on to the caller, whose transaction is spoilt by it. Where that has happened before the
+    caller is `wary`: each list is then applied in a savepoint, and what can not be applied of it is found.
 
     `reasons` are those of the refused events, by `id`, and `keys` their keys. What follows a refused event of its key
     is left out too: the caller parks it behind.
     """
 
-    def __init__(self, refused_max: float) -> None:
+    def __init__(self, refused_max: float, *, wary: bool) -> None:
         self.reasons: dict[int, Poison] = {}
         self.keys: set[str] = set()
-        self.refused_max = refused_max
+        self.refused_max, self.wary = refused_max, wary
+        self.failed = False
+        """Whether a reaction raised something, so that savepoints were of use."""
 
     async def apply(
         self, tx: Transaction, reactions: Mapping[type[Event], Reaction], events: Sequence[Event], keys: Sequence[str]
@@ -143,14 +149,15 @@ class Refusals:
             if not events:
                 break
             try:
-                async with tx.transaction():
+                async with tx.transaction() if self.wary else nullcontext():
                     left = await reaction(tx=tx, events=events)
                 if left:
                     behind |= self._note(left)
                 break
             except Exception as error:
-                if is_transient(error):
+                if not self.wary or is_transient(error):
                     raise
+                self.failed = True
                 if self._name(error, events):
                     continue
                 size, theirs = -(-len(events) // PARTS), without(keys, places)

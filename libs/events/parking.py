@@ -5,10 +5,9 @@ have applied them, under the lock of their lane. An event that fails again stays
 its key.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, Final
@@ -21,7 +20,7 @@ from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, as_poison, react
 from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Held, Read, look_at
-from libs.events.waiting import new_mark
+from libs.events.waiting import Mark, draw
 
 ALL_MAX: Final = 20_000
 """As long as fewer are parked in the lanes at hand, a worker reads and remembers them all. Where there are more, which
@@ -31,8 +30,6 @@ OLD_EPOCH: Final = "old-epoch"
 BEHIND: Final = "behind"
 """The reason of what is well by itself."""
 WAITS: Final = codec.Poison(BEHIND, "an earlier event of this key is parked")
-
-COLUMNS: Final = ("topic", "lane", "offset", "key", "number", "type", "reason", "detail", "value", "parked_at")
 
 log = get_logger()
 
@@ -73,6 +70,7 @@ def divide(news: Sequence[Read], held: Held) -> tuple[list[Event], list[Parked]]
 async def news_of(
     tx: Transaction,
     positions: Mapping[Lane, Position],
+    marks: Mapping[Lane, Mark],
     records: Sequence[Read],
     verdicts: dict[Lane, Verdict],
     mixed: Sequence[Read] = (),
@@ -91,7 +89,8 @@ async def news_of(
                 run[index].poison = codec.Poison(OLD_EPOCH, "sent by a relay of an older epoch")
         strays += [run[index] for index in verdict.strays]
         news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
-    if strays and (before := await parked_before(tx, strays)):
+    again = [read for read in strays if read.offset <= marks[read.lane].furthest]
+    if again and (before := await parked_before(tx, again)):
         news = [read for read in news if (read.lane, read.offset, read.value) not in before]
     return news
 
@@ -120,27 +119,29 @@ async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[La
     return {((row["topic"], row["lane"]), row["offset"], row["value"]) for row in rows}
 
 
-async def park(tx: Transaction, records: Sequence[Parked], now: datetime) -> None:
-    """Keep these records until somebody repairs the cause."""
-    if records:
-        rows = [
-            (*one.lane, one.offset, one.key, one.number, one.type, one.reason.reason, one.reason.detail, one.value, now)
-            for one in records
-        ]
-        await tx.copy_records_to_table("parked", records=rows, columns=COLUMNS)
+def columns(records: Sequence[Parked]) -> dict[str, Sequence[Any]]:
+    """What is to be kept of these records until somebody repairs the cause, as `position_advance` takes it."""
+    return {
+        "parked_topics": [record.lane[0] for record in records],
+        "parked_lanes": [record.lane[1] for record in records],
+        "parked_offsets": [record.offset for record in records],
+        "keys": [record.key for record in records],
+        "parked_numbers": [record.number for record in records],
+        "types": [record.type for record in records],
+        "reasons": [record.reason.reason for record in records],
+        "details": [record.reason.detail for record in records],
+        "values": [record.value for record in records],
+    }
 
 
 def tell(records: Sequence[Parked]) -> None:
     """Count and say what was parked, once it is committed. What only waits behind something is counted, not said."""
-    kinds = Counter(
-        (record.lane[0], record.type if record.type in codec.CATALOGUE else "?", record.reason.reason)
-        for record in records
-    )
-    said: dict[str, dict[str, int]] = {}
+    kinds = Counter((record.lane[0], record.type, record.reason.reason) for record in records)
+    said: dict[str, Counter[str]] = defaultdict(Counter)
     for (topic, kind, reason), events in kinds.items():
         metrics.consumer_parked.labels(topic, reason).inc(events)
         if reason != BEHIND:
-            said.setdefault(topic, {})[f"{kind} {reason}"] = events
+            said[topic][f"{kind if kind in codec.CATALOGUE else '?'} {reason}"] += events
     for topic, events_by_reason in said.items():
         log.error("events can not be applied and are parked", topic=topic, events=events_by_reason)
 
@@ -173,7 +174,7 @@ async def _redrive_key(
                 if reaction := reactions.get(type(event)):
                     await react(reaction, tx, [event])
                 await QUERIES.parked_done(tx, ids=[head])
-                await QUERIES.position_mark(tx, topics=[topic], lanes=[lane], mark=new_mark())
+                await QUERIES.position_mark(tx, topics=[topic], lanes=[lane], mark=draw())
             applied += 1
         except Exception as error:
             if is_transient(error):
@@ -209,7 +210,7 @@ async def drop(database: Database, ids: Sequence[int]) -> int:
         lanes = {"topics": [row["topic"] for row in rows], "lanes": [row["lane"] for row in rows]}
         await QUERIES.position_lock(tx, **lanes)
         dropped = int(await QUERIES.parked_drop(tx, ids=ids))
-        await QUERIES.position_mark(tx, **lanes, mark=new_mark())
+        await QUERIES.position_mark(tx, **lanes, mark=draw())
         return dropped
 
 

@@ -4,7 +4,7 @@ The number decides, never the Kafka offset. Number <= last: a repeat, without ef
 the lane waits, and says what is missing; it reads on only to find the missing number, which the relay can send again.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,13 +79,12 @@ def place(number_at: int, begin: int, end: int) -> int:
     return number_at if begin <= number_at < end else begin
 
 
-def in_step(position: Position, run: Regular, held: Set[str]) -> Verdict | None:
+def in_step(position: Position, run: Regular) -> Verdict | None:
     """What `sort_out` says of a run that counts on from the last number: all of it is news.
 
-    None where the run must be looked at record by record: it begins elsewhere, is of an older epoch, or one of its keys
-    is among the `held`, which wait behind something parked.
+    None where the run must be looked at record by record: it begins elsewhere, or is of an older epoch.
     """
-    if run.first != position.number + 1 or run.epoch < position.epoch or (held and not held.isdisjoint(run.keys)):
+    if run.first != position.number + 1 or run.epoch < position.epoch:
         return None
     count = len(run.keys)
     after = Position(run.offset + 1, position.number + count, run.epoch, run.offset)

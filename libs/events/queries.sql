@@ -212,7 +212,7 @@ ON CONFLICT (source, topic, lane) DO NOTHING;
 
 -- name: position_lock
 -- Sorted, so that two workers never wait for each other in a circle. Whoever waits here then sees what the other applied.
-SELECT topic, lane, next_offset, number, epoch, number_at, mark
+SELECT topic, lane, next_offset, number, epoch, number_at, mark, furthest
   FROM position
  WHERE (topic, lane) IN (SELECT topic, lane FROM unnest(:topics::text[], :lanes::smallint[]) AS wanted (topic, lane))
  ORDER BY topic, lane
@@ -222,12 +222,21 @@ SELECT topic, lane, next_offset, number, epoch, number_at, mark
 SELECT topic, lane, next_offset, number, epoch, number_at FROM position;
 
 -- name: position_advance!
+-- Lanes move on, and what could not be applied is kept, in its order: one question, since each costs a poll its while.
+WITH kept AS (
+    INSERT INTO parked (topic, lane, "offset", key, number, type, reason, detail, value, parked_at)
+    SELECT topic, lane, "offset", key, number, type, reason, detail, value, :now
+      FROM unnest(:parked_topics::text[], :parked_lanes::smallint[], :parked_offsets::bigint[], :keys::text[],
+                  :parked_numbers::bigint[], :types::text[], :reasons::text[], :details::text[], :values::bytea[])
+           WITH ORDINALITY AS one (topic, lane, "offset", key, number, type, reason, detail, value, nth)
+     ORDER BY nth
+)
 UPDATE position
    SET next_offset = moved.next_offset, number = moved.number, epoch = moved.epoch, number_at = moved.number_at,
-       mark = moved.mark
+       mark = moved.mark, furthest = moved.furthest
   FROM unnest(:topics::text[], :lanes::smallint[], :offsets::bigint[], :numbers::bigint[], :epochs::integer[],
-              :numbers_at::bigint[], :marks::bigint[])
-       AS moved (topic, lane, next_offset, number, epoch, number_at, mark)
+              :numbers_at::bigint[], :marks::bigint[], :furthest::bigint[])
+       AS moved (topic, lane, next_offset, number, epoch, number_at, mark, furthest)
  WHERE position.topic = moved.topic AND position.lane = moved.lane;
 
 -- name: position_mark!

@@ -280,7 +280,7 @@ async def test_contradictions_are_named_so_that_all_others_are_booked_at_once(bo
         tries += 1
         await record(tx=tx, store=STORE, events=events)
 
-    refusals = Refusals(10)
+    refusals = Refusals(10, wary=True)
     async with books.transaction() as tx:
         await refusals.apply(tx, dict.fromkeys(MOVES, counted), events, keys := [event.key() for event in events])
     assert [event for event in events if id(event) in refusals.reasons] == [bad[0][0], bad[1][0]]

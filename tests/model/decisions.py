@@ -4,7 +4,7 @@ A mutant is a copy of `Decisions` with one of them changed. The functions come f
 run in production; the switches say what a query or a client setting does, and name it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,9 @@ from libs.events.numbering import (
 )
 from libs.events.ordering import in_order
 from libs.events.parking import divide
-from libs.events.position import Position, Regular, Seen, Verdict, in_step, place, sort_out
+from libs.events.position import Position, Seen, Verdict, place, sort_out
+from libs.events.records import Held
+from libs.events.runs import Run, Taken, take
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Decisions:
     prove: Callable[[int, int, int, int], tuple[Proof, int]] = prove
     judge: Callable[[Lane, int, Tail | None, str | None, str | None], Ahead | Behind | None] = judge
     sort_out: Callable[[Position, Sequence[Seen]], Verdict] = sort_out
-    in_step: Callable[[Position, Regular, Set[str]], Verdict | None] = in_step
+    take: Callable[[Mapping[Lane, Position], Held, Sequence[Run]], Taken] = take
     in_order: Callable[[Any, Any], Any] = in_order
     divide: Callable[[Any, Any], Any] = divide
     place: Callable[[int, int, int], int] = place

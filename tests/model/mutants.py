@@ -1,6 +1,6 @@
 """Small mistakes, one decision each. The model must find every one of them within its budget of seeds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +9,9 @@ from libs.events import codec
 from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, Unsent, assign, judge
 from libs.events.ordering import in_order
 from libs.events.parking import divide
-from libs.events.position import Position, Regular, Seen, Verdict, in_step, sort_out
+from libs.events.position import Position, Seen, Verdict, sort_out
+from libs.events.records import Held
+from libs.events.runs import Run, Taken, take
 from tests.model.decisions import PRODUCTION, Decisions
 from tests.model.schedules import NO_FAULTS
 from tests.model.world import Faults
@@ -63,14 +65,23 @@ def _strays_are_news(position: Position, records: Sequence[Seen]) -> Verdict:
     return replace(verdict, after=replace(verdict.after, number=verdict.after.number + len(verdict.strays)))
 
 
-def _taken_wherever_it_begins(position: Position, run: Regular, held: Set[str]) -> Verdict | None:
+def _taken_wherever_it_begins(positions: Mapping[Lane, Position], held: Held, runs: Sequence[Run]) -> Taken:
     """A run is taken as a whole though its numbers do not count on from the last one."""
-    return in_step(replace(position, number=run.first - 1), run, held)
+    return take({run.lane: replace(positions[run.lane], number=run.first - 1) for run in runs}, held, runs)
 
 
-def _taken_though_keys_wait(position: Position, run: Regular, _held: Set[str]) -> Verdict | None:
+def _taken_though_keys_wait(positions: Mapping[Lane, Position], _held: Held, runs: Sequence[Run]) -> Taken:
     """A run is taken as a whole though something of its keys is parked."""
-    return in_step(position, run, set())
+    return take(positions, {}, runs)
+
+
+def _taken_with_what_stands_behind(positions: Mapping[Lane, Position], held: Held, runs: Sequence[Run]) -> Taken:
+    """Poison in a run is left out of it, and nothing else of its key."""
+    taken = take(positions, held, runs)
+    free = [read for read in taken.mixed if read.event and read.key not in held.get(read.lane, ())]
+    taken.events += [read.event for read in free if read.event]
+    taken.mixed = [read for read in taken.mixed if read not in free]
+    return taken
 
 
 def _forget_parked_keys(news: Any, _held: Any) -> Any:
@@ -205,8 +216,9 @@ MUTANTS = {
     "repeat told by offset": _function("sort_out", _repeats_by_offset),
     "last number applied again": _function("sort_out", _repeat_one_late),
     "stranger counted": _function("sort_out", _strays_are_news),
-    "run taken wherever it begins": _function("in_step", _taken_wherever_it_begins),
-    "run taken though keys wait": _function("in_step", _taken_though_keys_wait),
+    "run taken wherever it begins": _function("take", _taken_wherever_it_begins),
+    "run taken though keys wait": _function("take", _taken_though_keys_wait),
+    "run taken with what stands behind its poison": _function("take", _taken_with_what_stands_behind),
     "parked key forgotten": _function("divide", _forget_parked_keys),
     "parked key of this batch forgotten": _function("divide", _forget_poison_of_this_batch),
     "later events of a parked key dropped": _function("divide", _drop_what_stands_behind),

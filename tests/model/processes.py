@@ -6,15 +6,16 @@ What it says when it stops is the name of the fault point, or of the wait, at wh
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from libs.events import codec
 from libs.events.numbering import Ahead, Behind, Lane, Numbers
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
 from libs.events.runs import Run, refused
-from libs.events.waiting import NEVER_PARKED, Waiting
+from libs.events.waiting import Mark, Waiting, marks_after
 from tests.model.stores import Cursor, Happened, Row, Sink, Source, as_run
 from tests.support import by_lane
 
@@ -202,6 +203,8 @@ class Worker:
         """records.look_at"""
         if read.value.decode() in self.world.unreadable:
             return replace(read, event=None, poison=codec.Poison("unknown-version", "this service is older"))
+        if read.number is None:
+            return replace(read, event=None, poison=codec.Poison("no-number", "a stranger's record"))
         return replace(read)
 
     def apply(self, records: Sequence[Read]) -> Process:
@@ -224,51 +227,44 @@ class Worker:
         lanes = sorted({read.lane for read in records})
         if decisions.position_locked:
             yield from lock(self.world, sink, lanes, self.name)
-        marks = {lane: sink.marks.get(lane, NEVER_PARKED) for lane in lanes}
+        marks = {lane: sink.marks[lane] for lane in lanes}
         held, unknown = self.waiting.take(marks)
         held |= sink.parked_keys(unknown)
-        verdicts: dict[Lane, Verdict] = {}
-        news: list[Read] = []
-        whole: list[Any] = []
-        taken: list[Run] = []
+        positions = {lane: sink.positions.get(lane, Position()) for lane in lanes}
+        runs, loose = list[Run](), list[Read]()
         for lane in lanes:
-            run = [read for read in records if read.lane == lane]
-            position, regular = sink.positions.get(lane, Position()), as_run(run)
-            if regular and (in_step := decisions.in_step(position, regular, held[lane])):
-                verdicts[lane] = in_step
-                whole += regular.events
-                taken.append(regular)
-                self.world.seen["taken as a whole"] += len(run) > 1
-                continue
-            verdict = decisions.sort_out(position, run)
-            verdicts[lane] = verdict
-            for index in verdict.strays:
-                run[index].poison = run[index].poison or codec.Poison("no-number", "a stranger's record")
-            news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
-        if decisions.strays_told:
-            parked = {(record.lane, record.offset, record.value) for _, record in sink.parked}
-            news = [read for read in news if (read.lane, read.offset, read.value) not in parked]
+            reads = [read for read in records if read.lane == lane]
+            if regular := as_run(reads):
+                runs.append(regular)
+            else:
+                loose += reads
+        taken = decisions.take(positions, held, runs)
+        verdicts, runs = taken.verdicts, [run for run in runs if run.lane in taken.verdicts]
+        self.world.seen["taken as a whole"] += sum(len(run.keys) > 1 for run in runs)
+        self.world.seen["taken with poison inside"] += sum(bool(run.others) for run in runs)
+        news = self.news_of(positions, marks, [*loose, *taken.others], verdicts, taken.mixed)
         healthy, poison = decisions.divide(news, held)
-        given = [*whole, *healthy]
+        given = [*taken.events, *healthy]
         groups = decisions.in_order(given, [event.key() for event in given])
         events: list[Happened] = [event for _, group, _ in groups for event in group]
         broken = {id(event): codec.Poison("contradiction", "") for event in events if event.id in self.world.broken}
-        if broken and wary:  # ordering.Refusals
-            self.world.seen["refused in a savepoint"] += 1
-            keys = {event.key() for event in events if id(event) in broken}
-            _, more = decisions.divide(refused(healthy, news, taken, broken, keys), {})
-            poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
-            events = _in_turn(events, broken)
-        elif broken:
+        # The reaction to one type leaves out what it can not apply, that to the other raises (ordering.Refusals).
+        if not wary and any(id(event) in broken and type(event) is Happened for event in events):
             unlock(sink, self.name)
             raise codec.Poison("contradiction", "it contradicts what is known")
+        if broken:
+            self.world.seen["refused in a savepoint" if wary else "left out"] += 1
+            keys = {event.key() for event in events if id(event) in broken}
+            _, more = decisions.divide(refused(healthy, news, runs, broken, keys), {})
+            poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
+            events = _in_turn(events, broken)
         yield "consumer.applied"
         same(self.world, sink)
         self.world.effect(events)
         sink.park(poison)
         if decisions.parking_marks:
-            sink.mark({record.lane for record in poison})
-        marks = {lane: sink.marks.get(lane, NEVER_PARKED) for lane in lanes}
+            marks = marks_after(marks, ((record.lane, record.offset) for record in poison))
+            sink.marks.update(marks)
         self.world.seen.update(f"parked: {record.reason.reason}" for record in poison)
         if not decisions.one_transaction:
             yield "consumer.committed"
@@ -280,6 +276,25 @@ class Worker:
             held[record.lane] |= {record.key} if record.key else set()
         self.waiting.keep(marks, held)
         self.account(verdicts)
+
+    def news_of(
+        self, positions: Mapping[Lane, Position], marks: Mapping[Lane, Mark], records: Sequence[Read],
+        verdicts: dict[Lane, Verdict], mixed: Sequence[Read],
+    ) -> list[Read]:  # fmt: skip
+        """parking.news_of"""
+        news, strays = list(mixed), [read for read in mixed if read.number is None]
+        for lane, reads in groupby(records, key=attrgetter("lane")):
+            run = list(reads)
+            verdicts[lane] = verdict = self.decisions.sort_out(positions[lane], run)
+            for index in verdict.strays:
+                if run[index].number is not None:
+                    run[index].poison = codec.Poison("old-epoch", "sent by a relay of an older epoch")
+            strays += [run[index] for index in verdict.strays]
+            news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
+        before = {(record.lane, record.offset, record.value) for _, record in self.sink.parked}
+        told = self.decisions.strays_told
+        again = {id(read) for read in strays if told and read.offset <= marks[read.lane].furthest}
+        return [read for read in news if id(read) not in again or (read.lane, read.offset, read.value) not in before]
 
     def account(self, verdicts: dict[Lane, Verdict]) -> None:
         """Places.note and _search: a gap that opens makes the worker search."""

@@ -1,7 +1,7 @@
 """The two stores and the broker of the model, with the semantics of the SQL and of the log they stand for."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from libs.events.parking import Parked
 from libs.events.position import Position
 from libs.events.records import Held, Read
 from libs.events.runs import Run
-from libs.events.waiting import new_mark
+from libs.events.waiting import NEVER_PARKED, Mark, draw
 from tests.model.decisions import Decisions
 
 TOPIC = "topic"
@@ -48,16 +48,18 @@ def event_of(event_id: str, key: str) -> Happened:
     return (Undone if event_id[-1] in "258" else Happened)(event_id, key)
 
 
-def as_run(reads: list[Read]) -> Run | None:
-    """runs.read_run"""
-    first, epoch = reads[0].number, reads[0].epoch
-    counting_on = first is not None and all(
-        read.number == first + index and read.epoch == epoch and read.event for index, read in enumerate(reads)
-    )
-    if not counting_on or first is None:
+def as_run(reads: Sequence[Read]) -> Run | None:
+    """polls.as_run"""
+    numbered = [(read.number, read) for read in reads if read.number is not None]
+    if not numbered:
         return None
-    keys, events = [read.key or "" for read in reads], [read.event for read in reads if read.event]
-    return Run(reads[0].lane, first, epoch, reads[-1].offset, keys, events, reads)
+    first, epoch = numbered[0][0], numbered[0][1].epoch
+    if any(number != first + index or read.epoch != epoch for index, (number, read) in enumerate(numbered)):
+        return None
+    records = [read for _, read in numbered]
+    keys, events = [read.key or "" for read in records], [read.event for read in records]
+    others = [read for read in reads if read.event is None]
+    return Run(reads[0].lane, first, epoch, records[-1].offset, keys, events, records, others)
 
 
 def _copy(lists: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -166,7 +168,7 @@ class Sink:
     """The store of the consuming service: positions, parked records, effects. `locks` are held by open transactions."""
 
     positions: dict[Lane, Position] = field(default_factory=dict)
-    marks: dict[Lane, int] = field(default_factory=dict)
+    marks: dict[Lane, Mark] = field(default_factory=lambda: defaultdict(lambda: NEVER_PARKED))
     parked: list[tuple[int, Parked]] = field(default_factory=list)
     effects: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     next_id: int = 1
@@ -184,7 +186,8 @@ class Sink:
 
     def mark(self, lanes: Collection[Lane]) -> None:
         """position_mark"""
-        self.marks.update(dict.fromkeys(lanes, new_mark()))
+        for lane in lanes:
+            self.marks[lane] = Mark(draw(), self.marks[lane].furthest)
 
     def parked_keys(self, lanes: Collection[Lane]) -> Held:
         """parked_keys"""
@@ -192,7 +195,7 @@ class Sink:
 
     def backup(self) -> "Sink":
         return replace(
-            self, positions=dict(self.positions), marks=dict(self.marks), parked=list(self.parked),
+            self, positions=dict(self.positions), marks=self.marks.copy(), parked=list(self.parked),
             effects=_copy(self.effects), locks={},
         )  # fmt: skip
 

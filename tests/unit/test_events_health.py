@@ -11,6 +11,7 @@ from libs.events import outbox
 from libs.events.clock import FixedClock
 from libs.events.database import QUERIES, Database, open_database
 from libs.events.health import Health
+from libs.events.parking import columns
 from libs.events.settings import ServiceSettings
 from libs.events.topics import read_by
 from tests.support import NOON
@@ -76,6 +77,9 @@ async def test_quiet_until_something_waits(health: Ends) -> None:
             epochs=[1],
             numbers_at=[1],
             marks=[0],
+            furthest=[-1],
+            now=NOON,
+            **columns([]),
         )
     told = await health.quiet()
     assert told["quiet"]

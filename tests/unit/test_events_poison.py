@@ -16,7 +16,7 @@ from libs.events.consumer import Consumer
 from libs.events.contracts import Event, TrainingRated
 from libs.events.database import QUERIES, Transaction, open_database
 from libs.events.ordering import Reaction
-from libs.events.runs import read_poll
+from libs.events.polls import read_poll
 from tests.support import NOON
 from tests.unit.test_events_codec import CITIZEN, GOOD, RATED, TOPIC, changed
 
@@ -174,4 +174,7 @@ async def test_a_stranger_that_is_read_again_is_not_parked_again(consumer: Consu
     stranger = (codec.encode(RATED), CITIZEN.encode())
     await take(consumer, stranger, numbered(1, 3, f"{8:032x}"))
     await take(consumer, stranger, numbered(1, 3, f"{8:032x}"))  # the same offsets, as after a gap
+    await take(Consumer(consumer.database, None, "selection", consumer.reactions, consumer.clock), stranger)
     assert await reasons(consumer) == ["no-number"]
+    await take(consumer, stranger, offset=2)
+    assert await reasons(consumer) == ["no-number", "no-number"], "the same further on is another one"

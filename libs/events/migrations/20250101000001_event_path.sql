@@ -62,6 +62,7 @@ CREATE TABLE position (
     epoch       integer  NOT NULL DEFAULT 0,
     number_at   bigint   NOT NULL DEFAULT 0 CHECK (number_at >= 0),   -- the offset of `number`: reading goes on there
     mark        bigint   NOT NULL DEFAULT 0,   -- another one whenever it changes what is parked in the lane; 0: never was
+    furthest    bigint   NOT NULL DEFAULT -1,  -- the last offset at which anything was ever parked
     PRIMARY KEY (source, topic, lane)
 ) WITH (fillfactor = 10, vacuum_truncate = off);
 
