@@ -151,9 +151,6 @@ class Refusals:
             try:
                 async with tx.transaction() if self.wary else nullcontext():
                     left = await reaction(tx=tx, events=events)
-                if left:
-                    behind |= self._note(left)
-                break
             except Exception as error:
                 if not self.wary or is_transient(error):
                     raise
@@ -163,7 +160,9 @@ class Refusals:
                 size, theirs = -(-len(events) // PARTS), without(keys, places)
                 for part in (slice(start, start + size) for start in range(0, len(events), size)):
                     await self._try(tx, reaction, events[part], theirs[part], waiting)
-                break
+            else:
+                behind |= self._note(left or [])
+            break
         waiting |= behind
 
     def _name(self, error: Exception, events: Sequence[Event]) -> bool:

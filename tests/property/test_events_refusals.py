@@ -50,7 +50,7 @@ class Reacting:
     async def __call__(self, *, tx: Any, events: Sequence[Any]) -> Refused:
         assert events
         refused: Refused = []
-        if self.names == "out":
+        if self.names.startswith("out"):
             bad = [event for event in events if event.wave in self.bad]
             events, refused = leave_out(events, bad, "contradiction", "")
         for event in events:
@@ -70,8 +70,10 @@ def event(wave: int, who: int, other: bool) -> Event:
     return TrainingRated.model_construct(**told, stars=5)
 
 
-async def applied(events: Sequence[Event], bad: set[int], names: str, most: float = 1e9) -> tuple[Store, Refusals]:
-    store, refusals = Store(), Refusals(most, wary=names != "out")
+async def applied(
+    events: Sequence[Event], bad: set[int], names: str, most: float = 1e9, store: Store | None = None
+) -> tuple[Store, Refusals]:
+    store, refusals = store or Store(), Refusals(most, wary=names != "out")
     reaction = cast(Any, Reacting(store, bad, names))
     reactions: dict[type[Event], Any] = {TrainingRated: reaction, TrainingCompleted: reaction}
     await refusals.apply(cast(Any, store), reactions, events, [event.key() for event in events])
@@ -83,7 +85,7 @@ async def applied(events: Sequence[Event], bad: set[int], names: str, most: floa
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=60),
     st.sets(st.integers(0, 59)),
-    st.sampled_from(["all", "first", "none", "out"]),
+    st.sampled_from(["all", "first", "none", "out", "out, wary"]),
 )
 def test_each_event_has_one_effect_or_waits(told: list[tuple[int, bool]], bad: set[int], names: str) -> None:
     events = [event(wave, who, other) for wave, (who, other) in enumerate(told)]
@@ -123,3 +125,7 @@ def test_too_many_refusals_end_the_search() -> None:
     events = [event(wave, wave, other=False) for wave in range(1_000)]
     with pytest.raises(TooManyRefused):
         asyncio.run(applied(events, set(range(1_000)), "none", 20))
+    store = Store()
+    with pytest.raises(TooManyRefused):
+        asyncio.run(applied(events, set(range(1_000)), "out, wary", 20, store))
+    assert store.savepoints == 1
