@@ -43,18 +43,21 @@ def refuse(reason: str, detail: str, events: Iterable[Event]) -> None:
         raise CanNotApply(reasons)
 
 
-def leave_out(events: Sequence[E], bad: Iterable[E], reason: str, detail: str) -> tuple[Sequence[E], Refused]:
+def leave_out(
+    events: Sequence[E], bad: Iterable[E], reason: str, detail: str, keys: Sequence[str] | None = None
+) -> tuple[Sequence[E], Refused]:
     """These events of one type without the bad ones, and without what stands behind one of its key; and the bad ones,
     all for one reason.
 
     For a reaction that finds out before it writes: it applies the rest and gives the bad ones back, and nothing is done
-    twice.
+    twice. `keys` are those of the events, where the caller has them.
     """
     refused = [(event, Poison(reason, detail)) for event in bad]
     if not refused:
         return events, []
     named, suspects = {id(event) for event, _ in refused}, {event.key() for event, _ in refused}
-    return without(events, _places(events, type(events[0]).keys(events), named, suspects, set())), refused
+    keys = keys or type(events[0]).keys(events)
+    return without(events, _places(events, keys, named, suspects, set())), refused
 
 
 def _places(

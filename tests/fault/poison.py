@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import compress
-from operator import attrgetter
 from random import Random
 from statistics import median
 from typing import Any, Final, cast
@@ -142,11 +141,12 @@ class Poisoner:
 
     async def on_rated(self, *, tx: Transaction, events: Sequence[TrainingRated]) -> Refused:
         """Leaves out, as selection does, what can not be true together with what it knows; or just fails."""
-        suspects = compress(events, map(self.contradicting.__contains__, map(attrgetter("citizen_id"), events)))
+        keys = TrainingRated.keys(events)
+        suspects = compress(events, map(self.contradicting.__contains__, keys))
         bad = [event for event in suspects if self.contradicting[event.citizen_id] == event.wave]
         if self.refusing or (bad and not self.naming):
             raise codec.Poison("contradiction", "one of these contradicts what is known")
-        events, refused = leave_out(events, bad, "contradiction", "it contradicts what is known")
+        events, refused = leave_out(events, bad, "contradiction", "it contradicts what is known", keys)
         if events:
             await self.path.on_rated(tx=tx, events=events)
         return refused
