@@ -23,6 +23,7 @@ from a stranger, and every reader of the topic has to carry it."""
 TOO_LARGE: Final = "too-large"
 NUL: Final = b"\\u0000"
 LIST_FROM: Final = 24
+"""So many events of one type are read as a list. Of fewer it is soon told which is bad: a list is read in vain then."""
 NUMBER_DIGITS_MAX: Final = 18
 VERSION_DIGITS_MAX: Final = 6
 EPOCH_MAX: Final = 2**31 - 1
@@ -126,7 +127,6 @@ def read_events(envelopes: Sequence[Envelope], topic: str) -> list[Event | Poiso
         CATALOGUE.get(envelopes[0].type),
         b"[" + b",".join([envelope.data for envelope in envelopes]) + b"]",
     )
-    # Of a few it is soon told which one is bad; a list would first be read in vain.
     if contract and len(envelopes) >= LIST_FROM and _is_newest(envelopes[0], contract, topic) and NUL not in data:
         with contextlib.suppress(ValidationError, RecursionError):
             events: list[Event | Poison] = _reader_of_lists(contract).validate_json(data)

@@ -49,7 +49,7 @@ def event_of(event_id: str, key: str) -> Happened:
 
 
 def as_run(reads: Sequence[Read]) -> Run | None:
-    """polls.as_run"""
+    """polls.read_poll, of one lane"""
     numbered = [(read.number, read) for read in reads if read.number is not None]
     if not numbered:
         return None
