@@ -20,12 +20,13 @@ from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison
-from libs.events.parking import BEHIND, Parked, columns, divide, news_of, parked_keys, tell
+from libs.events.parking import BEHIND, Parked, columns, divide, parked_before, parked_keys, tell
 from libs.events.places import Places
 from libs.events.polls import Poll, read_poll
 from libs.events.position import Position, Verdict
 from libs.events.records import Read
 from libs.events.runs import Run, keys_of, one_by_one, refused, take
+from libs.events.sifting import sift
 from libs.events.topics import read_by
 from libs.events.waiting import Mark, Waiting, marks_after
 
@@ -143,8 +144,10 @@ class Consumer:
             asked, whole = await parked_keys(tx, unknown, lambda: keys_of(records, runs))
             held |= asked
             taken = take(positions, held, runs)
-            verdicts, regular = taken.verdicts, [run for run in runs if run.lane in taken.verdicts]
-            news = await news_of(tx, positions, marks, [*records, *taken.others], verdicts, taken.mixed)
+            regular = [run for run in runs if run.lane in taken.verdicts]
+            sifted = sift(positions, [*records, *taken.others], taken.mixed)
+            news = sifted.news_without(await parked_before(tx, sifted.perhaps_parked(marks)))
+            verdicts = taken.verdicts | sifted.verdicts
             healthy, poison = divide(news, held)
             events, keys = [*taken.events, *healthy], [*taken.keys, *(event.key() for event in healthy)]
             await refusals.apply(tx, self.reactions, events, keys)

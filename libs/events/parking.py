@@ -8,7 +8,6 @@ its key.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -18,15 +17,14 @@ from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, as_poison, react
-from libs.events.position import Position, Verdict, sort_out
 from libs.events.records import Held, Read, look_at
-from libs.events.waiting import Mark, draw
+from libs.events.sifting import OLD_EPOCH, Standing
+from libs.events.waiting import draw
 
 ALL_MAX: Final = 20_000
 """As long as fewer are parked in the lanes at hand, a worker reads and remembers them all. Where there are more, which
 nobody can have looked after, each poll asks for its own keys."""
 
-OLD_EPOCH: Final = "old-epoch"
 BEHIND: Final = "behind"
 """The reason of what is well by itself."""
 WAITS: Final = codec.Poison(BEHIND, "an earlier event of this key is parked")
@@ -67,34 +65,6 @@ def divide(news: Sequence[Read], held: Held) -> tuple[list[Event], list[Parked]]
     return healthy, poison
 
 
-async def news_of(
-    tx: Transaction,
-    positions: Mapping[Lane, Position],
-    marks: Mapping[Lane, Mark],
-    records: Sequence[Read],
-    verdicts: dict[Lane, Verdict],
-    mixed: Sequence[Read] = (),
-) -> list[Read]:
-    """Look at records one by one: add the verdicts on their lanes, give the news (and the strays, to be parked).
-
-    `mixed` are news already; a stray among them may be parked already, like any other.
-    """
-    news = list(mixed)
-    strays = [read for read in mixed if read.number is None]
-    for lane, reads in groupby(records, key=lambda read: read.lane):
-        run = list(reads)
-        verdicts[lane] = verdict = sort_out(positions[lane], run)
-        for index in verdict.strays:
-            if run[index].number is not None:
-                run[index].poison = codec.Poison(OLD_EPOCH, "sent by a relay of an older epoch")
-        strays += [run[index] for index in verdict.strays]
-        news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
-    again = [read for read in strays if read.offset <= marks[read.lane].furthest]
-    if again and (before := await parked_before(tx, again)):
-        news = [read for read in news if (read.lane, read.offset, read.value) not in before]
-    return news
-
-
 async def parked_keys(tx: Transaction, lanes: Sequence[Lane], keys: Callable[[], Sequence[str]]) -> tuple[Held, bool]:
     """The keys that have something parked in these lanes, and whether these are all; where very many have, only those
     that are among `keys`. Ask under the locks of the lanes."""
@@ -108,8 +78,10 @@ async def parked_keys(tx: Transaction, lanes: Sequence[Lane], keys: Callable[[],
     return {(row["topic"], row["lane"]): set(row["keys"]) for row in rows}, whole
 
 
-async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[tuple[Lane, int, bytes]]:
-    """Which of these strays are parked already, as (lane, offset, value): no number tells that one is read again."""
+async def parked_before(tx: Transaction, strays: Sequence[Read]) -> set[Standing]:
+    """Which of these strays are parked already."""
+    if not strays:
+        return set()
     rows = await QUERIES.parked_at(
         tx,
         topics=[read.lane[0] for read in strays],

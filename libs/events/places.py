@@ -16,7 +16,7 @@ from libs.events import metrics
 from libs.events.database import QUERIES, Database
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
-from libs.events.position import Gap, Verdict, place
+from libs.events.position import Gap, Verdict, place, waits_for
 
 FETCH_MS: Final = 200
 PROVE_SECONDS = 60.0
@@ -96,14 +96,14 @@ class Places(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _watch_gap(self, lane: Lane, verdict: Verdict) -> None:
         """Say when a lane begins to wait for a number, and when it has arrived."""
-        known, gap = self.gaps.get(lane), verdict.gap
-        if known and verdict.after.number >= known.first:
-            del self.gaps[lane]
-            known = None
+        known = self.gaps.pop(lane, None)
+        gap = waits_for(known, verdict)
+        if gap:
+            self.gaps[lane] = gap
+        if known and gap is not known:
             metrics.consumer_gap.labels(*map(str, lane)).set(0)
             log.info("the missing numbers have arrived; the lane goes on", topic=lane[0], lane=lane[1])
-        if gap and known is None:
-            self.gaps[lane] = gap
+        if gap and gap is not known:
             self.to_search.add(TopicPartition(*lane))
             metrics.consumer_gap.labels(*map(str, lane)).set(gap.first)
             log.error(

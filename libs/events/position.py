@@ -91,6 +91,13 @@ def in_step(position: Position, run: Regular) -> Verdict | None:
     return Verdict(range(count), (), 0, None, after)
 
 
+def waits_for(known: Gap | None, verdict: Verdict) -> Gap | None:
+    """The gap for which a lane waits after this verdict: the one it is `known` to wait for until that has arrived."""
+    if known and verdict.after.number < known.first:
+        return known
+    return verdict.gap
+
+
 def sort_out(position: Position, records: Sequence[Seen]) -> Verdict:
     """Tell news from repeats, strays and gaps, in offset order.
 

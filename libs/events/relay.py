@@ -17,10 +17,11 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from libs.events import codec, faults, metrics
+from libs.events.acknowledged import Logs
 from libs.events.ahead import reading
 from libs.events.database import QUERIES, Database, Transaction
 from libs.events.logs import get_logger
-from libs.events.numbering import Cursor, Lane, Numbers, Outgoing, Unsent, assign, cursor_behind, in_order, same_log
+from libs.events.numbering import Cursor, Lane, Numbers, Outgoing, Unsent, assign, cursor_behind, in_order
 from libs.events.restore import births, check_restore, loaded
 
 BATCH_ROWS = 4_000
@@ -45,15 +46,6 @@ log = get_logger()
 
 class Fenced(Exception):
     """Another relay has taken over; this one must not store any more."""
-
-
-class TopicTooShort(Exception):
-    """Kafka no longer has an offset at which it acknowledged a record: the log was lost, and must be sent again."""
-
-
-class TopicMoved(Exception):
-    """Somebody has written since this relay compared. If it was a relay of an older epoch, its event bears the number
-    that was just given to another: nothing may be stored before the comparison was made again."""
 
 
 @dataclass(slots=True)
@@ -86,10 +78,7 @@ class Relay:
         self.unstored, self.stored, self.pause = Numbers(), time.monotonic(), STORE_SECONDS
         """The last numbers that Kafka has acknowledged, up to `cursor`, since the relay stored; when that was; and how
         many seconds later it stores again."""
-        self.offsets: dict[Lane, int] = {}
-        self.born: dict[Lane, int] = {}
-        self.ends: dict[Lane, int] = {}
-        """Where the lanes ended when they were compared, for those that got nothing from this relay yet."""
+        self.logs = Logs()
         self.stopping = asyncio.Event()
 
     async def run(self, reader: Any) -> None:
@@ -104,15 +93,12 @@ class Relay:
             metrics.relay_owner.set(1)
             try:
                 async with self._beating():
-                    self.born, self.ends = await check_restore(connection, self.owner, self.service, reader)
+                    self.logs = Logs(*await check_restore(connection, self.owner, self.service, reader))
                 await QUERIES.relay_looked(connection, owner=self.owner)
                 state, rows = await loaded(connection)
                 self.epoch, self.cursor, self.unstored = state["epoch"], (state["xid"], state["position"]), {}
                 self.numbers = {(row["topic"], row["lane"]): row["number"] for row in rows}
-                self.offsets = {}
-                for row in rows:  # where it stood in a log that is lost says nothing about the one there is
-                    lane = (row["topic"], row["lane"])
-                    self.offsets[lane] = row["number_at"] if row["born"] == self.born.get(lane) else -1
+                self.logs.stored(((row["topic"], row["lane"]), row["number_at"], row["born"]) for row in rows)
                 self.working()
                 await self.send_for_ever(connection, reader)
             finally:
@@ -208,12 +194,8 @@ class Relay:
     async def _look(self, reader: Any) -> None:
         """Raise TopicTooShort when a topic has lost what it acknowledged."""
         born = await births(reader, self.service)
-        ends = await reader.end_offsets([TopicPartition(*lane) for lane in self.offsets])
-        for partition, end in ends.items():
-            lane = (partition.topic, partition.partition)
-            other = lane in self.born and not same_log(self.born[lane], born.get(lane))
-            if other or end <= self.offsets[lane]:
-                raise TopicTooShort(f"{lane[0]}/{lane[1]}")
+        ends = await reader.end_offsets([TopicPartition(*lane) for lane in self.logs.offsets])
+        self.logs.look(born, {(partition.topic, partition.partition): end for partition, end in ends.items()})
 
     async def send(self, lanes: Sequence[Unsent]) -> Batch:
         """Number what was read and hand it to the producer, lane by lane."""
@@ -252,11 +234,7 @@ class Relay:
         """Wait for every acknowledgement of a batch; then its cursor and numbers may be stored."""
         results = await asyncio.gather(*(future for _, _, future in batch.acknowledgements))
         for (lane, records, _), result in zip(batch.acknowledgements, results, strict=True):
-            if result.offset <= self.offsets.get(lane, -1):
-                raise TopicTooShort(f"{lane[0]}/{lane[1]}")
-            if result.offset != self.ends.pop(lane, result.offset):
-                raise TopicMoved(f"{lane[0]}/{lane[1]}")
-            self.offsets[lane] = result.offset + records - 1
+            self.logs.acknowledge(lane, result.offset, records)
         faults.point("relay.acknowledged")
         self.cursor = batch.cursor
         self.unstored |= batch.numbers
@@ -275,8 +253,8 @@ class Relay:
             topics=[topic for topic, _ in lanes],
             lanes=[lane for _, lane in lanes],
             numbers=[self.unstored[lane] for lane in lanes],
-            numbers_at=[self.offsets[lane] for lane in lanes],
-            births=[self.born.get(lane) for lane in lanes],
+            numbers_at=[self.logs.offsets[lane] for lane in lanes],
+            births=[self.logs.born.get(lane) for lane in lanes],
         )
         if not moved:
             raise Fenced

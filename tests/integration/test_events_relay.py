@@ -15,10 +15,11 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from deploy.local import bus as local_bus
 from deploy.local.bus import Cluster
 from libs.events import codec, outbox
+from libs.events.acknowledged import TopicMoved
 from libs.events.contracts import TrainingRated
 from libs.events.database import QUERIES, Transaction
 from libs.events.numbering import in_order
-from libs.events.relay import Relay, TopicMoved
+from libs.events.relay import Relay
 from libs.events.restore import OlderThanTopics
 from libs.events.topics import TOPICS
 from tests.integration.conftest import Party

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from libs.events.acknowledged import Logs
 from libs.events.numbering import (
     Ahead,
     Behind,
@@ -22,7 +23,7 @@ from libs.events.numbering import (
     prove,
     same_log,
 )
-from libs.events.ordering import in_order
+from libs.events.ordering import in_order, leave_out
 from libs.events.parking import divide
 from libs.events.position import Position, Seen, Verdict, place, sort_out
 from libs.events.records import Held
@@ -36,11 +37,13 @@ class Decisions:
     assign: Callable[[Mapping[Lane, int], Iterable[Unsent]], tuple[Outgoing, Numbers]] = assign
     same_log: Callable[[int | None, tuple[int, int] | None], bool] = same_log
     prove: Callable[[int, int, int, int], tuple[Proof, int]] = prove
+    logs: type[Logs] = Logs
     judge: Callable[[Lane, int, Tail | None, str | None, str | None], Ahead | Behind | None] = judge
     sort_out: Callable[[Position, Sequence[Seen]], Verdict] = sort_out
     take: Callable[[Mapping[Lane, Position], Held, Sequence[Run]], Taken] = take
     in_order: Callable[[Any, Any], Any] = in_order
     divide: Callable[[Any, Any], Any] = divide
+    leave_out: Callable[..., tuple[Any, Any]] = leave_out
     place: Callable[[int, int, int], int] = place
 
     # queries.sql: outbox_after
@@ -67,11 +70,6 @@ class Decisions:
     """A relay holds the topics against its database before it sends."""
     acknowledged_first: bool = True
     """The cursor is stored after Kafka has acknowledged, `acks=all`."""
-
-    # relay.py: finish
-    short_log_noticed: bool = True
-    """A record acknowledged at a lower offset than before stops the relay, which then starts again. So does an idle
-    relay that finds less than was acknowledged."""
 
     # consumer.py: apply_once
     position_locked: bool = True

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.events import codec
+from libs.events.acknowledged import Logs
 from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, Unsent, assign, judge
 from libs.events.ordering import in_order
 from libs.events.parking import divide
@@ -197,6 +198,16 @@ def last_is_highest(_number: int, _number_at: int, _begin: int, _end: int) -> tu
     return _Last(0), 0
 
 
+class _AnyLog(Logs):
+    """A log in which records stand before those that were acknowledged is as good as another."""
+
+    def acknowledge(self, lane: Lane, offset: int, records: int) -> None:
+        self.offsets[lane] = offset + records - 1
+
+    def look(self, births: Any, ends: Any) -> None:
+        pass
+
+
 def _changed(**changes: Any) -> Mutant:
     return Mutant(replace(PRODUCTION, **changes))
 
@@ -234,6 +245,7 @@ MUTANTS = {
     "rewound one row short": _function("judge", _one_too_few),
     "lost place kept": _function("place", _keep_the_place),
     "highest number taken for the tail": _when_logs_are_lost("prove", highest_is_complete),
+    "lost log written on": replace(_when_logs_are_lost("logs", _AnyLog), seeds=16_000),
     "place not proven": replace(_changed(place_proven=False), faults=Faults(sudden_loss=True)),
     "mark kept though something was parked": _changed(parking_marks=False),
     "stray parked again": _changed(strays_told=False),

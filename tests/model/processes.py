@@ -4,18 +4,19 @@ Each follows its namesake in `libs.events` step by step. To crash one is to forg
 What it says when it stops is the name of the fault point, or of the wait, at which it stands.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
-from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from libs.events import codec
+from libs.events.acknowledged import NONE_YET, Logs
 from libs.events.numbering import Ahead, Behind, Lane, Numbers
-from libs.events.position import Position, Verdict
+from libs.events.position import Gap, Position, Verdict, waits_for
 from libs.events.records import Read
 from libs.events.runs import Run, refused
-from libs.events.waiting import Mark, Waiting, marks_after
+from libs.events.sifting import sift
+from libs.events.waiting import Waiting, marks_after
 from tests.model.stores import Cursor, Happened, Row, Sink, Source, as_run
 from tests.support import by_lane
 
@@ -29,7 +30,7 @@ UnderWay = tuple[Cursor, Numbers, list[tuple[Lane, int]]]
 
 
 class Dead(Exception):
-    """The process can not go on: it was fenced, its store is gone, or the log has become shorter."""
+    """The process can not go on: it was fenced, or its store is gone."""
 
 
 def relay(world: "World", name: str) -> Process:
@@ -37,15 +38,15 @@ def relay(world: "World", name: str) -> Process:
     source, decisions = world.source, world.decisions
     yield "relay.waits"
     source.owner = name  # silence may be taken for death at any moment
-    born, ends = dict[Lane, int](), dict[Lane, int]()
+    logs = decisions.logs()
     if decisions.checked_at_start:
-        born, ends = yield from _check(world, source, name)
+        logs = decisions.logs(*(yield from _check(world, source, name)))
     yield "relay.loads"
     ahead: Cursor = source.cursor
     if not decisions.loaded_at_once:
         yield "relay.loads"
     numbers = dict(source.numbers)
-    offsets = {lane: at if source.born.get(lane) == born.get(lane) else -1 for lane, at in source.numbers_at.items()}
+    logs.stored((lane, at, source.born.get(lane)) for lane, at in source.numbers_at.items())
     under_way: UnderWay | None = None
     cursor, unstored, luck = ahead, Numbers(), 0
     while True:
@@ -55,47 +56,41 @@ def relay(world: "World", name: str) -> Process:
         if rows:
             ahead = rows[-1][:2]
             yield "relay.read"
-            under_way = yield from _send(world, source, name, numbers, born, rows)
+            under_way = yield from _send(world, source, name, numbers, logs, rows)
         if before:
             cursor, after, places = before
-            _acknowledge(world, offsets, ends, places)
+            for lane, offset in places:
+                logs.acknowledge(lane, offset, 1)
             unstored |= after
             luck = yield "relay.acknowledged"
         if unstored and (luck % 2 or not rows):  # time decides when; it never stays unstored for long
             same(world, source)
-            if not source.store(name, cursor, unstored, offsets, born, decisions):
+            if not source.store(name, cursor, unstored, logs, decisions):
                 raise Dead("fenced")
             unstored = {}
             yield "relay.stored"
         if not rows:
             luck = yield "relay.idle"
             if luck % 2:
-                _look(world, offsets, born)
+                ends = {lane: len(log) for lane, log in world.broker.logs.items()}
+                logs.look({lane: birth for lane in ends if (birth := world.broker.birth(lane))}, ends)
 
 
 def _send(
-    world: "World", source: Source, name: str, numbers: Numbers, born: dict[Lane, int], rows: Sequence[Row]
+    world: "World", source: Source, name: str, numbers: Numbers, logs: Logs, rows: Sequence[Row]
 ) -> Generator[str, int, UnderWay]:  # fmt: skip
     """relay.Relay.send"""
     decisions, cursor = world.decisions, rows[-1][:2]
     outgoing, after = decisions.assign(numbers, by_lane(rows))
     numbers.update(after)
     if not decisions.acknowledged_first:
-        source.store(name, cursor, after, dict.fromkeys(after, -1), born, decisions)
+        source.store(name, cursor, after, Logs(logs.born, {}, dict.fromkeys(after, NONE_YET)), decisions)
     acknowledged: list[tuple[Lane, int]] = []
     for lane, records in outgoing.items():
         for number, key, value in records:
             acknowledged.append((lane, world.append(lane, key, bytes(value).decode(), number)))
             yield "relay.sent"
     return cursor, after, acknowledged
-
-
-def _look(world: "World", offsets: dict[Lane, int], born: dict[Lane, int]) -> None:
-    """relay.Relay._look"""
-    for lane, offset in offsets.items():
-        other = lane in born and not world.decisions.same_log(born[lane], world.broker.birth(lane))
-        if world.decisions.short_log_noticed and (other or len(world.broker.logs[lane]) <= offset):
-            raise Dead("the log is shorter than it was")
 
 
 def same(world: "World", store: Source | Sink) -> None:
@@ -138,18 +133,6 @@ def _check(world: "World", source: Source, name: str) -> Generator[str, int, tup
     return {lane: birth[1] for lane, birth in births.items() if birth}, ends
 
 
-def _acknowledge(
-    world: "World", offsets: dict[Lane, int], ends: dict[Lane, int], acknowledged: list[tuple[Lane, int]]
-) -> None:
-    """relay.Relay.acknowledge"""
-    for lane, offset in acknowledged:
-        if world.decisions.short_log_noticed and offset <= offsets.get(lane, -1):
-            raise Dead("the log is shorter than it was")
-        if offset != ends.pop(lane, offset):
-            raise Dead("the lane got records after it was compared")
-        offsets[lane] = offset
-
-
 class Worker:
     """consumer.Consumer"""
 
@@ -157,7 +140,7 @@ class Worker:
         self.world, self.name, self.sink, self.decisions = world, name, world.sink, world.decisions
         self.here: dict[Lane, int] = {}
         self.generation = -1
-        self.gaps: dict[Lane, int] = {}
+        self.gaps: dict[Lane, Gap] = {}
         self.waiting = Waiting()
 
     def run(self) -> Process:
@@ -239,25 +222,28 @@ class Worker:
             else:
                 loose += reads
         taken = decisions.take(positions, held, runs)
-        verdicts, runs = taken.verdicts, [run for run in runs if run.lane in taken.verdicts]
+        runs = [run for run in runs if run.lane in taken.verdicts]
         self.world.seen["taken as a whole"] += sum(len(run.keys) > 1 for run in runs)
         self.world.seen["taken with poison inside"] += sum(bool(run.others) for run in runs)
-        news = self.news_of(positions, marks, [*loose, *taken.others], verdicts, taken.mixed)
+        sifted = sift(positions, [*loose, *taken.others], taken.mixed, decisions.sort_out)
+        again = sifted.perhaps_parked(marks) if decisions.strays_told else []
+        news, verdicts = sifted.news_without(sink.parked_before(again)), taken.verdicts | sifted.verdicts
         healthy, poison = decisions.divide(news, held)
         given = [*taken.events, *healthy]
         groups = decisions.in_order(given, [event.key() for event in given])
-        events: list[Happened] = [event for _, group, _ in groups for event in group]
-        broken = {id(event): codec.Poison("contradiction", "") for event in events if event.id in self.world.broken}
+        events: Sequence[Happened] = [event for _, group, _ in groups for event in group]
+        broken = [event for event in events if event.id in self.world.broken]
         # The reaction to one type leaves out what it can not apply, that to the other raises (ordering.Refusals).
-        if not wary and any(id(event) in broken and type(event) is Happened for event in events):
+        if not wary and any(type(event) is Happened for event in broken):
             unlock(sink, self.name)
             raise codec.Poison("contradiction", "it contradicts what is known")
         if broken:
             self.world.seen["refused in a savepoint" if wary else "left out"] += 1
-            keys = {event.key() for event in events if id(event) in broken}
-            _, more = decisions.divide(refused(healthy, news, runs, broken, keys), {})
-            poison = sorted([*more, *poison], key=attrgetter("lane", "offset"))
-            events = _in_turn(events, broken)
+            keys = [event.key() for event in events]
+            events, left = decisions.leave_out(events, broken, "contradiction", "it contradicts what is known", keys)
+            reasons = {id(event): poison for event, poison in left}
+            found = refused(healthy, news, runs, reasons, {event.key() for event in broken})
+            poison = sorted([*decisions.divide(found, {})[1], *poison], key=attrgetter("lane", "offset"))
         yield "consumer.applied"
         same(self.world, sink)
         self.world.effect(events)
@@ -277,48 +263,16 @@ class Worker:
         self.waiting.keep(marks, held)
         self.account(verdicts)
 
-    def news_of(
-        self, positions: Mapping[Lane, Position], marks: Mapping[Lane, Mark], records: Sequence[Read],
-        verdicts: dict[Lane, Verdict], mixed: Sequence[Read],
-    ) -> list[Read]:  # fmt: skip
-        """parking.news_of"""
-        news, strays = list(mixed), [read for read in mixed if read.number is None]
-        for lane, reads in groupby(records, key=attrgetter("lane")):
-            run = list(reads)
-            verdicts[lane] = verdict = self.decisions.sort_out(positions[lane], run)
-            for index in verdict.strays:
-                if run[index].number is not None:
-                    run[index].poison = codec.Poison("old-epoch", "sent by a relay of an older epoch")
-            strays += [run[index] for index in verdict.strays]
-            news += [run[index] for index in sorted([*verdict.news, *verdict.strays])]
-        before = {(record.lane, record.offset, record.value) for _, record in self.sink.parked}
-        told = self.decisions.strays_told
-        again = {id(read) for read in strays if told and read.offset <= marks[read.lane].furthest}
-        return [read for read in news if id(read) not in again or (read.lane, read.offset, read.value) not in before]
-
     def account(self, verdicts: dict[Lane, Verdict]) -> None:
         """Places.note and _search: a gap that opens makes the worker search."""
         for lane, verdict in verdicts.items():
             self.world.seen["repeats"] += verdict.repeats
-            known = self.gaps.get(lane)
-            if known and verdict.after.number >= known:
-                del self.gaps[lane]
-                known = None
-            if verdict.gap and known is None:
-                self.gaps[lane] = verdict.gap.first
-                if self.decisions.search_on_gap and lane in self.here:
-                    self.here[lane] = 0
-
-
-def _in_turn(events: Sequence[Happened], broken: Mapping[int, codec.Poison]) -> list[Happened]:
-    """ordering.Refusals: what neither is refused nor stands behind such an event of its key."""
-    kept, left = list[Happened](), set[str]()
-    for event in events:
-        if id(event) in broken:
-            left.add(event.key())
-        elif event.key() not in left:
-            kept.append(event)
-    return kept
+            known = self.gaps.pop(lane, None)
+            gap = waits_for(known, verdict)
+            if gap:
+                self.gaps[lane] = gap
+            if gap and gap is not known and self.decisions.search_on_gap and lane in self.here:
+                self.here[lane] = 0
 
 
 def _reconnect(worker: Worker) -> None:

@@ -93,7 +93,8 @@ def unseen(seen: Counter[str]) -> set[str]:
     """What should have gone wrong and hardly ever did: a model in which nothing goes wrong proves nothing."""
     killed = {f"killed at {point}" for point in points.POINTS if point.startswith(("relay.", "consumer."))}
     troubles = {
-        "repeats", "redriven", "refused", "rewound", "log lost", "ended: fenced", "source restored", "sink restored",
+        "repeats", "redriven", "refused", "rewound", "log lost", "ended: fenced", "ended: TopicMoved",
+        "source restored", "sink restored",
         "parked: contradiction", "parked: unknown-version", "parked: no-number", "parked: behind",
     }  # fmt: skip
     return {name for name in killed | troubles if seen[name] < SEEN_MIN}

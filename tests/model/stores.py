@@ -5,11 +5,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from libs.events.acknowledged import Logs
 from libs.events.numbering import Lane, Numbers, Tail
 from libs.events.parking import Parked
 from libs.events.position import Position
 from libs.events.records import Held, Read
 from libs.events.runs import Run
+from libs.events.sifting import Standing
 from libs.events.waiting import NEVER_PARKED, Mark, draw
 from tests.model.decisions import Decisions
 
@@ -128,18 +130,15 @@ class Source:
         rows = sorted((row for row in self.rows if row[:2] <= cursor and row[2:4] == lane), reverse=True)
         return rows[count - 1][:2] if len(rows) >= count else None
 
-    def store(
-        self, owner: str, cursor: Cursor, numbers: Numbers, numbers_at: dict[Lane, int], born: dict[Lane, int],
-        decisions: Decisions,
-    ) -> bool:  # fmt: skip
+    def store(self, owner: str, cursor: Cursor, numbers: Numbers, logs: Logs, decisions: Decisions) -> bool:
         """relay_store: cursor and numbers move together, and only for the owner."""
         if decisions.store_fenced and self.owner != owner:
             return False
         self.cursor = cursor
         if decisions.numbers_with_cursor:
             self.numbers.update(numbers)
-            self.numbers_at.update({lane: numbers_at[lane] for lane in numbers})
-            self.born.update({lane: born.get(lane) for lane in numbers})
+            self.numbers_at.update({lane: logs.offsets[lane] for lane in numbers})
+            self.born.update({lane: logs.born.get(lane) for lane in numbers})
         return True
 
     def rewind(self, owner: str, cursor: Cursor, decisions: Decisions) -> None:
@@ -192,6 +191,15 @@ class Sink:
     def parked_keys(self, lanes: Collection[Lane]) -> Held:
         """parked_keys"""
         return {lane: {record.key for _, record in self.parked if record.key and record.lane == lane} for lane in lanes}
+
+    def parked_before(self, strays: Sequence[Read]) -> set[Standing]:
+        """parked_at"""
+        places = {(read.lane, read.offset) for read in strays}
+        return {
+            (record.lane, record.offset, record.value)
+            for _, record in self.parked
+            if (record.lane, record.offset) in places
+        }
 
     def backup(self) -> "Sink":
         return replace(

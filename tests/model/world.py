@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from libs.events.acknowledged import TopicMoved, TopicTooShort
 from libs.events.numbering import Ahead, Lane
 from tests.model.decisions import Decisions
 from tests.model.processes import Dead, Process, Worker, relay
@@ -173,8 +174,8 @@ class World:
             return "waits"
         try:
             self.standing[name] = process.send(luck) if name in self.standing else next(process)
-        except (StopIteration, Dead, Refused) as end:
-            self.seen[f"ended: {end}" if isinstance(end, Dead) else "ended"] += 1
+        except (StopIteration, Dead, Refused, TopicTooShort, TopicMoved) as end:
+            self.seen[f"ended: {end if isinstance(end, Dead) else type(end).__name__}"] += 1
             self._forget(processes, name)
             return None
         return self.standing[name]

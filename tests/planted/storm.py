@@ -15,12 +15,13 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from libs.events import codec, faults, ids, outbox
+from libs.events.acknowledged import TopicMoved, TopicTooShort
 from libs.events.clock import FixedClock
 from libs.events.consumer import Consumer
 from libs.events.contracts import TrainingRated
 from libs.events.database import QUERIES, Database, Transaction, open_database
 from libs.events.numbering import Lane
-from libs.events.relay import Fenced, Relay, TopicMoved, TopicTooShort
+from libs.events.relay import Fenced, Relay
 from libs.events.restore import MustNotSend
 from tests.conftest import MakeDatabase
 from tests.planted.broker import Broker, Client, Producer
