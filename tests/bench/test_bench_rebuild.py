@@ -1,6 +1,6 @@
 """A projection is dropped and built anew from its topic: the same to the last byte, and how fast."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -40,15 +40,20 @@ class Case(NamedTuple):
     topics: tuple[str, ...]
     tables: dict[str, str]
     make: Callable[[int], list[Event]]
+    prepare: Callable[[Where], Awaitable[None]] | None = None
+    """Makes the tables, where no service has them."""
+    beside: Mapping[str, str] = {}
+    """Other contestants, by what they are called: where they are."""
 
 
 CASES: Final = {
-    "effects": Case("probe", ("applied", "training-completed"), EFFECTS, records.applications),
+    "effects": Case("probe", ("applied", "training-completed"), EFFECTS, records.applications, fresh),
     "timelines": Case(
         "registration",
         ("training-completed", "waves", "selected-in-batch", "incentive-paid"),
         TIMELINES,
         records.ratings,
+        beside={"INSERT alone, timelines": "consumers:ready_timelines"},
     ),
     "books": Case("finance", ("incentive-paid",), BOOKS, records.payments),
 }
@@ -74,9 +79,10 @@ async def measure(where: Where, projection: str, count: int, rounds: int) -> dic
 
     Raises AssertionError when a digest differs.
     """
-    tables, told = CASES[projection].tables, CASES[projection].make(count)
-    if projection == "effects":
-        await fresh(where)
+    case = CASES[projection]
+    tables, told = case.tables, case.make(count)
+    if case.prepare:
+        await case.prepare(where)
     await fill_topic(where, told)
     await turn("consumers:rebuild", where, count=len(told), projection=projection)
     first = await digests(where, tables)
@@ -88,14 +94,13 @@ async def measure(where: Where, projection: str, count: int, rounds: int) -> dic
         assert idle or await digests(where, tables) == first, f"{projection} came out differently"
         return float(answer["rate"])
 
-    async def ready() -> float:
+    async def other(contestant: str) -> float:
         await drop(where, tables)
-        return float((await turn("consumers:ready_timelines", where, count=len(told)))["rate"])
+        return float((await turn(contestant, where, count=len(told)))["rate"])
 
     names = {f"ours, {projection}": False, f"event path alone, {projection}": True}
     contestants: dict[str, pairs.Run] = {name: partial(run, idle) for name, idle in names.items()}
-    if projection == "timelines":
-        contestants["INSERT alone, timelines"] = ready
+    contestants |= {name: partial(other, contestant) for name, contestant in case.beside.items()}
     return await pairs.take_turns(contestants, rounds)
 
 

@@ -17,6 +17,7 @@ from services.selection.domain.quotas import Stratum
 from services.selection.domain.wave import mark
 from services.selection.draws import draw_one
 from services.selection.publishing import publish_some
+from services.selection.reactions import on_applied
 from services.selection.views import recycled_seat
 from tests.conftest import MakeDatabase
 from tests.integration.selection_world import DRAWS, OPENS, PROGRAMME, World, applied, closed, crowd, open_world
@@ -262,6 +263,17 @@ async def test_a_second_standing_application_of_one_citizen_is_refused(world: Wo
     await world.tell(first)
     with pytest.raises(asyncpg.UniqueViolationError, match="application_one_per_citizen"):
         await world.tell(second)
+
+
+async def test_a_late_application_is_left_out_of_its_list_with_what_stands_behind_it(world: World) -> None:
+    await world.until_committed(crowd(20))
+    await world.announce(2)
+    in_time, late, behind = applied("siti", wave=2), applied("budi"), applied("budi", wave=2)
+    async with world.database.transaction() as tx:
+        refused = await on_applied(tx=tx, store=world.machine.store, events=[in_time, late, behind])
+    assert [(event, poison.reason) for event, poison in refused] == [(late, "contradiction")]
+    known = await rows(world, "SELECT application_id FROM application JOIN wave USING (wave_id) WHERE wave = 2")
+    assert [application_id.hex for (application_id,) in known] == [in_time.application_id]
 
 
 async def test_events_that_can_not_be_true_are_set_aside(world: World) -> None:
