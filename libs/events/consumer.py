@@ -20,7 +20,7 @@ from libs.events.database import QUERIES, Database, Transaction, is_transient
 from libs.events.logs import get_logger
 from libs.events.numbering import Lane
 from libs.events.ordering import Reaction, Refusals, TooManyRefused, as_poison
-from libs.events.parking import BEHIND, Parked, columns, divide, parked_before, parked_keys, tell
+from libs.events.parking import BEHIND, Notices, Parked, columns, divide, parked_before, parked_keys
 from libs.events.places import Places
 from libs.events.polls import Poll, read_poll
 from libs.events.position import Position, Verdict
@@ -55,7 +55,7 @@ class Consumer:
     ) -> None:
         self.database, self.kafka, self.service = database, kafka, service
         self.reactions, self.clock = reactions, clock
-        self.places, self.waiting = Places(database, kafka), Waiting()
+        self.places, self.waiting, self.notices = Places(database, kafka), Waiting(), Notices()
         self.stopping = asyncio.Event()
         self.seen = self.poisoned = 0
         self.wary = False
@@ -71,13 +71,17 @@ class Consumer:
             sources, topics, numbers = zip(*lanes, strict=True)
             await QUERIES.position_open(tx, sources=sources, topics=topics, lanes=numbers)
         self.kafka.subscribe([topic.name for topic in read_by(self.service)], listener=self.places)
-        async with reading(self._read) as read:
-            while not self.stopping.is_set():
-                runs, records = await read()
-                if runs or records:
-                    faults.point("consumer.read")
-                    await self.apply(records, runs)
-                await self.places.tend()
+        try:
+            async with reading(self._read) as read:
+                while not self.stopping.is_set():
+                    runs, records = await read()
+                    if runs or records:
+                        faults.point("consumer.read")
+                        await self.apply(records, runs)
+                    self.notices.say()
+                    await self.places.tend()
+        finally:
+            self.notices.say(at_once=True)
 
     async def _read(self) -> tuple[Poll, bool]:
         """The next poll, decoded, and whether it was large: then the next one is read while the database is at work on
@@ -203,4 +207,4 @@ class Consumer:
             metrics.consumer_applied.labels(topic).inc(len(verdict.news))
             metrics.consumer_repeats.labels(topic).inc(verdict.repeats)
         self.places.note(verdicts)
-        tell(poison)
+        self.notices.note(poison)

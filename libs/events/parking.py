@@ -5,9 +5,11 @@ have applied them, under the lock of their lane. An event that fails again stays
 its key.
 """
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -28,6 +30,8 @@ nobody can have looked after, each poll asks for its own keys."""
 BEHIND: Final = "behind"
 """The reason of what is well by itself."""
 WAITS: Final = codec.Poison(BEHIND, "an earlier event of this key is parked")
+
+SAY_SECONDS: Final = 1.0
 
 log = get_logger()
 
@@ -106,16 +110,30 @@ def columns(records: Sequence[Parked]) -> dict[str, Sequence[Any]]:
     }
 
 
-def tell(records: Sequence[Parked]) -> None:
-    """Count and say what was parked, once it is committed. What only waits behind something is counted, not said."""
-    kinds = Counter((record.lane[0], record.type, record.reason.reason) for record in records)
-    said: dict[str, Counter[str]] = defaultdict(Counter)
-    for (topic, kind, reason), events in kinds.items():
-        metrics.consumer_parked.labels(topic, reason).inc(events)
-        if reason != BEHIND:
-            said[topic][f"{kind if kind in codec.CATALOGUE else '?'} {reason}"] += events
-    for topic, events_by_reason in said.items():
-        log.error("events can not be applied and are parked", topic=topic, events=events_by_reason)
+class Notices:
+    """Counts and says what was parked, at most once a second: there may be something in every poll."""
+
+    def __init__(self) -> None:
+        self._new: Counter[tuple[str, str, str]] = Counter()
+        self._said = -inf
+
+    def note(self, records: Sequence[Parked]) -> None:
+        """These are parked, and that is committed."""
+        self._new.update((record.lane[0], record.type, record.reason.reason) for record in records)
+
+    def say(self, *, at_once: bool = False) -> None:
+        """Say what is new, if it is time. What only waits behind something is counted, not said."""
+        if not self._new or (time.monotonic() - self._said < SAY_SECONDS and not at_once):
+            return
+        said: dict[str, Counter[str]] = defaultdict(Counter)
+        for (topic, kind, reason), events in self._new.items():
+            metrics.consumer_parked.labels(topic, reason).inc(events)
+            if reason != BEHIND:
+                said[topic][f"{kind if kind in codec.CATALOGUE else '?'} {reason}"] += events
+        for topic, events_by_reason in said.items():
+            log.error("events can not be applied and are parked", topic=topic, events=events_by_reason)
+        self._new.clear()
+        self._said = time.monotonic()
 
 
 async def redrive(database: Database, reactions: Mapping[type[Event], Reaction]) -> tuple[int, int]:

@@ -174,11 +174,13 @@ class World:
             return "waits"
         try:
             self.standing[name] = process.send(luck) if name in self.standing else next(process)
-        except (StopIteration, Dead, Refused, TopicTooShort, TopicMoved) as end:
+            return self.standing[name]
+        except (Dead, Refused, TopicTooShort, TopicMoved) as end:
             self.seen[f"ended: {end if isinstance(end, Dead) else type(end).__name__}"] += 1
-            self._forget(processes, name)
-            return None
-        return self.standing[name]
+        except StopIteration:
+            self.seen["ended"] += 1
+        self._forget(processes, name)
+        return None
 
     def _would_disturb(self, name: str) -> bool:
         others = (self.standing.get(other, "") for other in self.relays if other != name)
