@@ -5,10 +5,12 @@ Pure decisions, without I/O. The relay of production and that of the model ask t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from libs.events.numbering import Births, Lane, same_log
 
-NONE_YET = -1
+NONE_YET: Final = -1
+"""The offset of the last acknowledged record where there is none in this log."""
 
 
 class TopicTooShort(Exception):

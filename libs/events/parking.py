@@ -111,26 +111,25 @@ def columns(records: Sequence[Parked]) -> dict[str, Sequence[Any]]:
 
 
 class Notices:
-    """Counts and says what was parked, at most once a second: there may be something in every poll."""
+    """Counts what was parked, and says it at most once a second: there may be something in every poll."""
 
     def __init__(self) -> None:
-        self._new: Counter[tuple[str, str, str]] = Counter()
+        self._new: dict[str, Counter[str]] = defaultdict(Counter)
         self._said = -inf
 
     def note(self, records: Sequence[Parked]) -> None:
-        """These are parked, and that is committed."""
-        self._new.update((record.lane[0], record.type, record.reason.reason) for record in records)
-
-    def say(self, *, at_once: bool = False) -> None:
-        """Say what is new, if it is time. What only waits behind something is counted, not said."""
-        if not self._new or (time.monotonic() - self._said < SAY_SECONDS and not at_once):
-            return
-        said: dict[str, Counter[str]] = defaultdict(Counter)
-        for (topic, kind, reason), events in self._new.items():
+        """These are parked, and that is committed. What only waits behind something is counted, not said."""
+        kinds = Counter((record.lane[0], record.type, record.reason.reason) for record in records)
+        for (topic, kind, reason), events in kinds.items():
             metrics.consumer_parked.labels(topic, reason).inc(events)
             if reason != BEHIND:
-                said[topic][f"{kind if kind in codec.CATALOGUE else '?'} {reason}"] += events
-        for topic, events_by_reason in said.items():
+                self._new[topic][f"{kind if kind in codec.CATALOGUE else '?'} {reason}"] += events
+
+    def say(self, *, at_once: bool = False) -> None:
+        """Say what is new, if it is time."""
+        if not self._new or (time.monotonic() - self._said < SAY_SECONDS and not at_once):
+            return
+        for topic, events_by_reason in self._new.items():
             log.error("events can not be applied and are parked", topic=topic, events=events_by_reason)
         self._new.clear()
         self._said = time.monotonic()
