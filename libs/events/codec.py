@@ -48,8 +48,9 @@ class Poison(Exception):
         self.detail = detail
 
     def alone(self) -> "Poison":
-        """The same, to be kept: without the frames it was raised in, which would hold all that a poll brought."""
-        return Poison(self.reason, self.detail)
+        """Itself, to be kept: without the frames it was raised in, which would hold all that a poll brought."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):

@@ -23,7 +23,7 @@ from libs.events.records import Held, Read, look_at
 from libs.events.sifting import OLD_EPOCH, Standing
 from libs.events.waiting import draw
 
-ALL_MAX: Final = 20_000
+ALL_MAX: Final = 100_000
 """As long as fewer are parked in the lanes at hand, a worker reads and remembers them all. Where there are more, which
 nobody can have looked after, each poll asks for its own keys."""
 

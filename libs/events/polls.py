@@ -16,7 +16,7 @@ from libs.events.codec import NUL, NUMBER_DIGITS_MAX, VALUE_BYTES_MAX
 from libs.events.contracts import Event
 from libs.events.numbering import Lane
 from libs.events.records import KEY_BYTES_MAX, Read, look_at, without
-from libs.events.runs import Run
+from libs.events.runs import Run, counting_on
 
 TOGETHER: Final = 250
 """Records read at once: enough for the price of a call to vanish, and few, since the poll before waits for them each
@@ -78,11 +78,7 @@ class _Lot:
                 self.keys.insert(place, read.key or "")
                 self.events.insert(place, read.event)
                 self.kept.insert(place, self.records[at])
-        numbers = self.numbers
-        if len(self.epochs) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-            return None
-        epoch = self.epochs.pop()
-        return Run(self.lane, numbers[0], epoch, self.kept[-1].offset, self.keys, self.events, self.kept, others)
+        return counting_on(self.lane, self.numbers, self.epochs, self.keys, self.events, self.kept, others)
 
 
 async def _read_lot(lane: Lane, records: Sequence[Any]) -> _Lot:

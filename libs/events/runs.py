@@ -37,6 +37,10 @@ class Run:
     others: Sequence[Read] = ()
     """In offset order."""
 
+    def places_of(self, some: Set[str]) -> list[int]:
+        """Where one of these keys stands."""
+        return list(compress(range(len(self.keys)), map(some.__contains__, self.keys)))
+
     def reads(self, places: Iterable[int] | None = None) -> list[Read]:
         """The same, each record by itself, as `look_at` has it: all, or only the others and those at these places."""
         reads = self.events_at(range(len(self.keys)) if places is None else places)
@@ -67,6 +71,17 @@ class Run:
         )  # fmt: skip
 
 
+def counting_on(
+    lane: Lane, numbers: Sequence[int], epochs: Set[int], keys: Sequence[str], events: Sequence[Event | None],
+    records: Sequence[Any], others: Sequence[Read],
+) -> Run | None:  # fmt: skip
+    """The numbered records of a lane as a run, with what else stands among them; None where their numbers do not count
+    on from the first, or are of several epochs."""
+    if len(epochs) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        return None
+    return Run(lane, numbers[0], min(epochs), records[-1].offset, keys, events, records, others)
+
+
 @dataclass(slots=True)
 class Taken:
     """What becomes of the runs of a poll."""
@@ -92,8 +107,7 @@ def take(positions: Mapping[Lane, Position], held: Held, runs: Sequence[Run]) ->
         if not verdict:
             taken.others += whole.reads()
             continue
-        waiting = held.get(run.lane, set()).intersection(run.keys).union(read.key or "" for read in run.others)
-        places = places_of(run.keys, waiting) if waiting else ()
+        places = _held_up(run, held.get(run.lane, set()))
         _add_without(taken.events, cast(Sequence[Event], run.events), places)
         _add_without(taken.keys, run.keys, places)
         if places or run.others:
@@ -101,6 +115,16 @@ def take(positions: Mapping[Lane, Position], held: Held, runs: Sequence[Run]) ->
             taken.mixed += run.reads(places)
         taken.verdicts[run.lane] = replace(verdict, repeats=run.first - whole.first)
     return taken
+
+
+def _held_up(run: Run, waiting: set[str]) -> Sequence[int]:
+    """Where a key stands that waits, or has something in `others`: all are looked up in one pass, since their keys
+    are in no cache any more, and nothing is copied, since very many may wait."""
+    own = {read.key or "" for read in run.others} - waiting
+    waiting |= own
+    places = run.places_of(waiting) if waiting else ()
+    waiting -= own
+    return places
 
 
 def _add_without(column: list[T], more: Sequence[T], places: Sequence[int]) -> None:
@@ -132,17 +156,11 @@ def refused(
 
     `reasons` are by `id` of the event."""
     handed, known = set(map(id, healthy)), {id(read.event) for read in news}
-    theirs = [run for run in runs if not keys.isdisjoint(run.keys)]
-    more = [read for run in theirs for read in run.events_at(places_of(run.keys, keys)) if id(read.event) not in known]
+    more = [read for run in runs for read in run.events_at(run.places_of(keys)) if id(read.event) not in known]
     return [
         replace(read, event=None, poison=reasons[id(read.event)]) if id(read.event) in reasons else read
         for read in [*more, *(read for read in news if id(read.event) in handed)]
     ]
-
-
-def places_of(keys: Sequence[str], some: Set[str]) -> list[int]:
-    """Where one of these keys stands."""
-    return list(compress(range(len(keys)), map(some.__contains__, keys)))
 
 
 def one_by_one(records: Sequence[Read], runs: Sequence[Run]) -> list[Read]:

@@ -35,10 +35,11 @@ def draw() -> int:
 
 def marks_after(marks: Mapping[Lane, Mark], parked: Iterable[tuple[Lane, int]]) -> dict[Lane, Mark]:
     """The marks once something is parked in these lanes, at these offsets."""
-    drawn, after = draw(), dict(marks)
+    drawn, furthest = draw(), dict[Lane, int]()
     for lane, offset in parked:
-        after[lane] = Mark(drawn, max(after[lane].furthest, offset))
-    return after
+        furthest[lane] = max(offset, furthest.get(lane, -1))
+    moved = {lane: Mark(drawn, max(offset, marks[lane].furthest)) for lane, offset in furthest.items()}
+    return {**marks, **moved}
 
 
 class Waiting:

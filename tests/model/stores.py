@@ -10,7 +10,7 @@ from libs.events.numbering import Lane, Numbers, Tail
 from libs.events.parking import Parked
 from libs.events.position import Position
 from libs.events.records import Held, Read
-from libs.events.runs import Run
+from libs.events.runs import Run, counting_on
 from libs.events.sifting import Standing
 from libs.events.waiting import NEVER_PARKED, Mark, draw
 from tests.model.decisions import Decisions
@@ -29,9 +29,9 @@ def lane_of(key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event of the model. Its class has a name, as contracts have, so that `in_order` groups as in production."""
+    """An event of the model. Its class has the name of a contract, by which production groups and knows its topic."""
 
-    TYPE: ClassVar[str] = "happened"
+    TYPE: ClassVar[str] = "training-completed"
     id: str
     of: str
 
@@ -42,7 +42,7 @@ class Happened:
 class Undone(Happened):
     """Another type of the same topic."""
 
-    TYPE = "undone"
+    TYPE = "training-rated"
 
 
 def event_of(event_id: str, key: str) -> Happened:
@@ -52,16 +52,16 @@ def event_of(event_id: str, key: str) -> Happened:
 
 def as_run(reads: Sequence[Read]) -> Run | None:
     """polls.read_poll, of one lane"""
-    numbered = [(read.number, read) for read in reads if read.number is not None]
-    if not numbered:
-        return None
-    first, epoch = numbered[0][0], numbered[0][1].epoch
-    if any(number != first + index or read.epoch != epoch for index, (number, read) in enumerate(numbered)):
-        return None
-    records = [read for _, read in numbered]
-    keys, events = [read.key or "" for read in records], [read.event for read in records]
-    others = [read for read in reads if read.event is None]
-    return Run(reads[0].lane, first, epoch, records[-1].offset, keys, events, records, others)
+    records = [read for read in reads if read.number is not None]
+    return counting_on(
+        reads[0].lane,
+        [read.number for read in records if read.number is not None],
+        {read.epoch for read in records},
+        [read.key or "" for read in records],
+        [read.event for read in records],
+        records,
+        [read for read in reads if read.event is None],
+    )
 
 
 def _copy(lists: dict[str, list[str]]) -> dict[str, list[str]]:
