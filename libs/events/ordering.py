@@ -1,7 +1,7 @@
 """A batch of mixed events as lists of one type, such that the events of each key keep their order; and what becomes of
 a list of which some can not be applied."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext
 from itertools import compress
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
@@ -93,7 +93,12 @@ async def react(reaction: Reaction, tx: Transaction, events: Sequence[Event]) ->
         raise CanNotApply(left)
 
 
-def in_order(events: Sequence[Event], keys: Sequence[str]) -> list[tuple[type[Event], Sequence[Event], Sequence[str]]]:
+Group: TypeAlias = tuple[type[Event], Sequence[Event], Sequence[str]]
+"""Events of one type, and the key of each."""
+InOrder: TypeAlias = Callable[[Sequence[Event], Sequence[str]], list[Group]]
+
+
+def in_order(events: Sequence[Event], keys: Sequence[str]) -> list[Group]:
     """Group events by type, and the key of each. A key that changes its type goes into a later group, so nobody's order
     is broken.
 
@@ -125,7 +130,8 @@ class Refusals:
     is left out too: the caller parks it behind.
     """
 
-    def __init__(self, refused_max: float, *, wary: bool) -> None:
+    def __init__(self, refused_max: float, *, wary: bool, in_order: InOrder = in_order) -> None:
+        self.in_order = in_order
         self.reasons: dict[int, Poison] = {}
         self.keys: set[str] = set()
         self.refused_max, self.wary = refused_max, wary
@@ -137,7 +143,7 @@ class Refusals:
     ) -> None:
         """Apply these, in their order per key. Raises TooManyRefused, and what may pass when it is tried again."""
         waiting: dict[str, set[str]] = {}
-        for kind, group, theirs in in_order(events, keys):
+        for kind, group, theirs in self.in_order(events, keys):
             if reaction := reactions.get(kind):
                 # Only events of one topic wait for each other: the lanes of others do not stop.
                 await self._try(tx, reaction, group, theirs, waiting.setdefault(TOPIC_OF[kind.TYPE].name, set()))

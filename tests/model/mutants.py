@@ -8,7 +8,7 @@ from typing import Any
 from libs.events import codec
 from libs.events.acknowledged import Logs
 from libs.events.numbering import Ahead, Behind, Lane, Numbers, Outgoing, Proof, Tail, Unsent, assign, judge
-from libs.events.ordering import in_order
+from libs.events.ordering import in_order, leave_out
 from libs.events.parking import divide
 from libs.events.position import Position, Seen, Verdict, sort_out
 from libs.events.records import Held
@@ -121,6 +121,12 @@ def _by_type_alone(events: Any, keys: Any) -> Any:
 
 def _newest_first(events: Any, keys: Any) -> Any:
     return [(kind, group[::-1], theirs[::-1]) for kind, group, theirs in in_order(events, keys)]
+
+
+def _only_the_bad(events: Any, bad: Any, reason: str, detail: str, keys: Any) -> Any:
+    """What stands behind a refused event is applied."""
+    refused = leave_out(events, bad, reason, detail, keys)[1]
+    return [event for event in events if id(event) not in {id(one) for one, _ in refused}], refused
 
 
 def _count_from_one(_numbers: Mapping[Lane, int], lanes: Iterable[Unsent]) -> tuple[Outgoing, Numbers]:
@@ -236,6 +242,7 @@ MUTANTS = {
     "poison dropped": _function("divide", _drop_poison),
     "grouped by type alone": _function("in_order", _by_type_alone),
     "newest first within a group": _function("in_order", _newest_first),
+    "left out without what stands behind": replace(_function("leave_out", _only_the_bad), seeds=4_000),
     "every batch counts from one": _function("assign", _count_from_one),
     "lanes share a counter": _function("assign", _number_all_lanes_as_one),
     "restored source not refused": _function("judge", _never_ahead),

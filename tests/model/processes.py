@@ -7,16 +7,18 @@ What it says when it stops is the name of the fault point, or of the wait, at wh
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from libs.events import codec
 from libs.events.acknowledged import NONE_YET, Logs
 from libs.events.numbering import Ahead, Behind, Lane, Numbers
+from libs.events.ordering import CanNotApply
 from libs.events.position import Gap, Position, Verdict, waits_for
 from libs.events.records import Read
 from libs.events.runs import Run, refused
 from libs.events.sifting import sift
 from libs.events.waiting import Waiting, marks_after
+from tests.model.reactions import react
 from tests.model.stores import Cursor, Happened, Row, Sink, Source, as_run
 from tests.support import by_lane
 
@@ -142,6 +144,7 @@ class Worker:
         self.generation = -1
         self.gaps: dict[Lane, Gap] = {}
         self.waiting = Waiting()
+        self.wary = False
 
     def run(self) -> Process:
         luck = yield "worker.joins"
@@ -192,18 +195,17 @@ class Worker:
 
     def apply(self, records: Sequence[Read]) -> Process:
         """Consumer._apply_or_halve"""
-        wary = False
         while True:
             try:
-                yield from self.apply_once(records, wary)
+                yield from self.apply_once(records)
             except Dead:  # the connection is gone, which is no fault of the records
                 continue
-            except codec.Poison:
-                wary = True
+            except (CanNotApply, codec.Poison):
+                self.wary = True
             else:
                 return
 
-    def apply_once(self, records: Sequence[Read], wary: bool) -> Process:
+    def apply_once(self, records: Sequence[Read]) -> Process:
         """Consumer.apply_once"""
         _reconnect(self)
         sink, decisions = self.sink, self.decisions
@@ -229,24 +231,19 @@ class Worker:
         again = sifted.perhaps_parked(marks) if decisions.strays_told else []
         news, verdicts = sifted.news_without(sink.parked_before(again)), taken.verdicts | sifted.verdicts
         healthy, poison = decisions.divide(news, held)
-        given = [*taken.events, *healthy]
-        groups = decisions.in_order(given, [event.key() for event in given])
-        events: Sequence[Happened] = [event for _, group, _ in groups for event in group]
-        broken = [event for event in events if event.id in self.world.broken]
-        # The reaction to one type leaves out what it can not apply, that to the other raises (ordering.Refusals).
-        if not wary and any(type(event) is Happened for event in broken):
+        events = cast(list[Happened], [*taken.events, *healthy])
+        try:
+            refusals, done = react(self.world, events, [event.key() for event in events], wary=self.wary)
+        except Exception:
             unlock(sink, self.name)
-            raise codec.Poison("contradiction", "it contradicts what is known")
-        if broken:
-            self.world.seen["refused in a savepoint" if wary else "left out"] += 1
-            keys = [event.key() for event in events]
-            events, left = decisions.leave_out(events, broken, "contradiction", "it contradicts what is known", keys)
-            reasons = {id(event): poison for event, poison in left}
-            found = refused(healthy, news, runs, reasons, {event.key() for event in broken})
+            raise
+        self.wary = refusals.failed
+        if refusals.reasons:
+            found = refused(healthy, news, runs, refusals.reasons, refusals.keys)
             poison = sorted([*decisions.divide(found, {})[1], *poison], key=attrgetter("lane", "offset"))
         yield "consumer.applied"
         same(self.world, sink)
-        self.world.effect(events)
+        self.world.effect(done)
         sink.park(poison)
         if decisions.parking_marks:
             marks = marks_after(marks, ((record.lane, record.offset) for record in poison))

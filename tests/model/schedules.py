@@ -96,6 +96,7 @@ def unseen(seen: Counter[str]) -> set[str]:
         "repeats", "redriven", "refused", "rewound", "log lost", "ended: fenced", "ended: TopicMoved",
         "source restored", "sink restored",
         "parked: contradiction", "parked: unknown-version", "parked: no-number", "parked: behind",
+        "left out", "refused by name", "refused without a name",
     }  # fmt: skip
     return {name for name in killed | troubles if seen[name] < SEEN_MIN}
 
