@@ -62,7 +62,7 @@ chaos: setup ## Plant bugs and see each found, then kill under load: nothing is 
 	@$(RUN) -m tests.fault --seed '$(SEED)' --kills '$(KILLS)' $(ARGS)
 	@$(RUN) -m tests.fault.brokers --seed '$(SEED)' --rounds 6 --all 3
 	@$(RUN) -m tests.fault.storm --seed '$(SEED)' --at-least 0.5
-	@$(RUN) -m tests.fault.poison --seed '$(SEED)' --at-least 0.8
+	@$(RUN) -m tests.fault.poison --seed '$(SEED)' --at-least 0.85
 	@$(RUN) -m tests.fault.restores --seed '$(SEED)'
 	@$(RUN) -m tests.fault.again --seed '$(SEED)'
 

@@ -270,7 +270,7 @@ def main() -> int:
     """0 when everything hostile was parked, everything else applied, and nothing was lost by the repair."""
     parser = argparse.ArgumentParser(prog="python -m tests.fault.poison", description="Poison at load.")
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--events", type=int, default=100_000, help="of each stretch")
+    parser.add_argument("--events", type=int, default=300_000, help="of each stretch")
     parser.add_argument("--turns", type=int, default=5, help="clean and poisoned stretches, of each so many")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="only these, to see what each costs")
     parser.add_argument("--unnamed", action="store_true", help="the reaction does not say which events it refuses")
