@@ -131,8 +131,8 @@ class Consumer:
                 elif len(records) == 1 and records[0].poison:
                     raise  # nothing but parking it is left to do, and that fails: not for anything in the record
                 elif len(records) == 1:
-                    records[0].event, records[0].poison = None, as_poison(error)
                     log.warning("a reaction failed on an event", type=records[0].type, exc_info=error)
+                    records[0].event, records[0].poison = None, as_poison(error)
                 else:
                     half = len(records) // 2
                     return await self._apply_or_halve(records[:half]) + await self._apply_or_halve(records[half:])

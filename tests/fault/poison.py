@@ -41,7 +41,7 @@ WAIT_SECONDS_MAX: Final = 600.0
 STOPPED_SECONDS_MAX: Final = 90.0
 TEN_MEGABYTES: Final = 10_000_000
 LINGER_MS: Final = 20
-"""A stranger who says much sends it in batches, as everybody does: each batch costs every reader some 20 µs."""
+"""A stranger who says much sends it in batches, as everybody does."""
 
 MENDED: Final = ("contradiction", "unknown-version")
 """What a repair makes right: the state that contradicted, and the service that was too old."""

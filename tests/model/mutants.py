@@ -81,6 +81,7 @@ def _taken_with_what_stands_behind(positions: Mapping[Lane, Position], held: Hel
     taken = take(positions, held, runs)
     free = [read for read in taken.mixed if read.event and read.key not in held.get(read.lane, ())]
     taken.events += [read.event for read in free if read.event]
+    taken.keys += [read.key or "" for read in free]
     taken.mixed = [read for read in taken.mixed if read not in free]
     return taken
 

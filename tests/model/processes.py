@@ -231,9 +231,9 @@ class Worker:
         again = sifted.perhaps_parked(marks) if decisions.strays_told else []
         news, verdicts = sifted.news_without(sink.parked_before(again)), taken.verdicts | sifted.verdicts
         healthy, poison = decisions.divide(news, held)
-        events = cast(list[Happened], [*taken.events, *healthy])
+        events, keys = [*taken.events, *healthy], [*taken.keys, *(event.key() for event in healthy)]
         try:
-            refusals, done = react(self.world, events, [event.key() for event in events], wary=self.wary)
+            refusals, done = react(self.world, cast(list[Happened], events), keys, wary=self.wary)
         except Exception:
             unlock(sink, self.name)
             raise
