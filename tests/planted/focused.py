@@ -29,7 +29,7 @@ from tests.unit.training_examples import winner
 
 COMMITS = 10
 REQUESTS = 40
-WINNERS = 3_000
+WINNERS = 100
 
 
 async def clients(seed: int, make: MakeDatabase) -> None:
@@ -105,19 +105,38 @@ async def answers(seed: int, make: MakeDatabase) -> None:
         raise Found(f"lost: {len(missing)} of {REQUESTS} requests were acknowledged and are in no table")
 
 
+MEETING = """
+CREATE SEQUENCE met;
+CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM nextval('met');
+    FOR _ IN 1..10000 LOOP
+        EXIT WHEN (SELECT last_value FROM met) = 2
+            OR EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid);
+        PERFORM pg_sleep(0.001);
+    END LOOP;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER meet BEFORE INSERT ON membership FOR EACH ROW WHEN (NEW.citizen_id = '{citizen_id}')
+    EXECUTE FUNCTION meet();
+"""
+"""Who comes to one row goes on when another comes there too, or waits behind it already."""
+
+
 async def crossing(seed: int, make: MakeDatabase) -> None:
-    """Two batches about the same citizens, in opposite order, at the same time: neither ends the other."""
-    luck = Random(f"crossing {seed}")
+    """Two batches about the same citizens, in opposite order, each half written: neither ends the other."""
+    luck, made = Random(f"crossing {seed}"), make("training")
     members = sorted((winner(f"winner {number}") for number in range(WINNERS)), key=lambda one: one.citizen_id)
     batches = [members[luck.randrange(10) :], members[luck.randrange(10) :][::-1]]
-    ready = asyncio.Barrier(2)
+    owner = await asyncpg.connect(made.owner_url)
+    await owner.execute(MEETING.format(citizen_id=members[WINNERS // 2].citizen_id))
+    await owner.close()
 
     async def enter(batch: Sequence[Membership]) -> None:
         async with store.transaction() as tx:
-            await ready.wait()
             await Store().open_memberships(tx, batch)
 
-    async with open_database(make("training").app_url) as store:
+    async with open_database(made.app_url) as store:
         try:
             await asyncio.gather(*(enter(batch) for batch in batches))
         except asyncpg.DeadlockDetectedError:
