@@ -1,7 +1,7 @@
 """Ways to consume a topic with the same pydantic model and the same handler, and the raw parts ours is made of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -11,15 +11,9 @@ from libs.events import codec
 from libs.events import kafka as clients
 from libs.events.clock import FixedClock
 from libs.events.consumer import POLL_RECORDS, Consumer
-from libs.events.contracts import Applied, Event, TrainingRated
+from libs.events.contracts import Applied, Event
 from libs.events.database import Transaction, open_database
-from libs.events.topics import TOPIC_OF
-from services.finance.domain.books import MOVES
-from services.finance.reactions import record
-from services.finance.store import Store as Books
-from services.registration.domain.steps import steps_of
-from services.registration.reactions import on_told
-from services.registration.store import Store as Timelines
+from libs.events.ordering import Reaction, Refused
 from tests.bench.records import AT, Meter, Told
 from tests.bench.world import Where
 
@@ -36,21 +30,29 @@ ADVANCE: Final = """
 INSERT INTO position (source, topic, lane, next_offset) VALUES ('registration', 'applied', $1, $2 + 1)
 ON CONFLICT (source, topic, lane) DO UPDATE SET next_offset = excluded.next_offset"""
 
-Handler = Callable[..., Awaitable[None]]
+
+async def fresh(where: Where) -> None:
+    """No position and no effect, as on the first day."""
+    async with where.owner() as owner:
+        await owner.execute(EFFECT_TABLE)
+        await owner.execute("TRUNCATE position, effect")
+        await owner.execute("GRANT SELECT, INSERT ON effect TO PUBLIC")
+        await owner.execute("VACUUM ANALYZE")
 
 
-async def _consume(
-    where: Where, service: str, reactions: Mapping[type[Event], Handler], meter: Meter
+async def consume(
+    where: Where, service: str, reactions: Mapping[type[Event], Reaction], meter: Meter
 ) -> dict[str, Any]:
     """Run our consumer until the meter is full and all of it is committed."""
     async with open_database(where.database_url) as database:
         client = clients.consumer(where.settings(), service)
         consumer = Consumer(database, client, service, {}, FixedClock(AT))
 
-        async def handle(handler: Handler, tx: Transaction, events: Sequence[Any]) -> None:
-            await handler(tx=tx, events=events)
+        async def handle(handler: Reaction, tx: Transaction, events: Sequence[Any]) -> Refused | None:
+            left_out = await handler(tx=tx, events=events)
             if meter.count(len(events)):
                 consumer.stopping.set()
+            return left_out
 
         consumer.reactions = {kind: partial(handle, handler) for kind, handler in reactions.items()}
         async with client:
@@ -66,40 +68,21 @@ async def ours(where: Where, count: int) -> dict[str, Any]:
         for event in events:
             meter.waves += event.wave
 
-    return await _consume(where, "selection", {Applied: handle}, meter)
+    return await consume(where, "selection", {Applied: handle}, meter)
 
 
 async def ours_durable(where: Where, count: int) -> dict[str, Any]:
     """Our consumer, with one effect in PostgreSQL for every event, in the transaction of the position."""
-    return await _consume(where, "selection", {Applied: _add_effects}, Meter(count))
+    return await consume(where, "selection", {Applied: add_effects}, Meter(count))
 
 
-async def _add_effects(*, tx: Transaction, events: Sequence[Applied]) -> None:
+async def add_effects(*, tx: Transaction, events: Sequence[Applied]) -> None:
     await tx.execute(
         ADD_EFFECTS,
         [event.application_id for event in events],
         [event.citizen_id for event in events],
         [event.wave for event in events],
     )
-
-
-async def rebuild(where: Where, count: int, projection: str, idle: bool = False) -> dict[str, Any]:
-    """Our consumer with the reactions of a projection, from the first record to the last; idle: with empty ones."""
-    service, reactions = PROJECTIONS[projection]
-    if idle:
-        reactions = dict.fromkeys(reactions, _nothing)
-    return await _consume(where, service, reactions, Meter(count))
-
-
-async def _nothing(*, tx: Transaction, events: Sequence[Event]) -> None:
-    """What a reaction costs that does nothing."""
-
-
-PROJECTIONS: Final[Mapping[str, tuple[str, Mapping[type[Event], Handler]]]] = {
-    "effects": ("selection", {Applied: _add_effects}),
-    "timelines": ("registration", {TrainingRated: partial(on_told, store=Timelines())}),
-    "books": ("finance", dict.fromkeys(MOVES, partial(record, store=Books()))),
-}
 
 
 async def reading(where: Where, topic: str = TOPIC) -> AIOKafkaConsumer:
@@ -188,14 +171,14 @@ async def raw_parts(where: Where, count: int) -> dict[str, Any]:
                 batch = [validate(read.value).data for lane in fetched.values() for read in lane]
                 if batch:
                     async with database.transaction() as tx:
-                        await _add_effects(tx=tx, events=batch)
+                        await add_effects(tx=tx, events=batch)
                     meter.count(len(batch))
     finally:
         await client.stop()
     return {"rate": meter.rate()}
 
 
-async def _everything(where: Where, count: int, topic: str = TOPIC) -> list[Any]:
+async def everything(where: Where, count: int, topic: str = TOPIC) -> list[Any]:
     """All events of a topic, decoded."""
     client, events = await reading(where, topic), list[Event]()
     try:
@@ -210,25 +193,13 @@ async def _everything(where: Where, count: int, topic: str = TOPIC) -> list[Any]
     return events
 
 
-async def ready_timelines(where: Where, count: int) -> dict[str, Any]:
-    """Nothing but the projection's INSERT: whole batches of columns that were made beforehand."""
-    meter, events = Meter(count), await _everything(where, count, TOPIC_OF[TrainingRated.TYPE].name)
-    batches = [steps_of(events[start : start + POLL_RECORDS]) for start in range(0, len(events), POLL_RECORDS)]
-    async with open_database(where.database_url) as database:
-        for batch in batches:
-            async with database.transaction() as tx:
-                await Timelines().add_steps(tx, batch)
-            meter.count(len(batch.entries))
-    return {"rate": meter.rate()}
-
-
 async def raw_effects(where: Where, count: int) -> dict[str, Any]:
     """Nothing but the effects: whole batches inserted and committed, decoded beforehand."""
-    meter, events = Meter(count), await _everything(where, count)
+    meter, events = Meter(count), await everything(where, count)
     async with open_database(where.database_url) as database:
         for start in range(0, len(events), POLL_RECORDS):
             batch = events[start : start + POLL_RECORDS]
             async with database.transaction() as tx:
-                await _add_effects(tx=tx, events=batch)
+                await add_effects(tx=tx, events=batch)
             meter.count(len(batch))
     return {"rate": meter.rate()}

@@ -8,6 +8,7 @@ import hashlib
 import random
 import resource
 import time
+from contextlib import AbstractAsyncContextManager
 from statistics import median, quantiles
 from types import SimpleNamespace
 from typing import Any, Final
@@ -43,14 +44,19 @@ $$ SELECT encode(substr(sha256(convert_to(kind || number, 'UTF8')), 1, 16), 'hex
 """
 
 
+def world_at(where: Where) -> AbstractAsyncContextManager[World]:
+    """Selection's own world, in a store that is there."""
+    made = SimpleNamespace(app_url=where.database_url, owner_url=where.owner_url)
+    return open_world(lambda _service: made)  # type: ignore[arg-type,return-value]
+
+
 async def life(where: Where, applicants: int, seconds: int) -> dict[str, Any]:
     """Seconds of each stage, events a second into the outbox, milliseconds of a proof, and memory in MiB.
 
     `seconds` is what `turn` grants such a wave beyond its usual time.
     """
     del seconds
-    made = SimpleNamespace(app_url=where.database_url, owner_url=where.owner_url)
-    async with open_world(lambda _service: made) as world:  # type: ignore[arg-type,return-value]
+    async with world_at(where) as world:
         await _until_closed(world, applicants)
         machine, database, told = world.machine, world.database, dict[str, Any]()
         room = asyncio.create_task(outbox.keep_room(database, 5_000_000, lambda: outbox.KEEP_ALL_ROWS))

@@ -16,6 +16,7 @@ from libs.events.contracts import (
     IncentivePaid,
     IncentiveSubmitted,
     MoneyReserved,
+    SelectedInBatch,
     TrainingRated,
 )
 
@@ -106,6 +107,24 @@ def ratings(count: int) -> list[Event]:
             wave=number % 11 + 1,
             course_id=ids.derive("course", str(number % 100)),
             stars=number % 5 + 1,
+        )
+        for number in range(count)
+    ]
+
+
+def winners(count: int) -> list[Event]:
+    """`selected-in-batch`: each makes a member, and sets money aside."""
+    return [
+        SelectedInBatch(
+            at=AT,
+            application_id=ids.derive("application", str(number)),
+            citizen_id=ids.derive("citizen", str(number)),
+            programme=PROGRAMME,
+            wave=number % 11 + 1,
+            province="31",
+            tier="public",
+            ticket=f"{number:064x}",
+            rank=number + 1,
         )
         for number in range(count)
     ]

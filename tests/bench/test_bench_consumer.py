@@ -62,20 +62,11 @@ def available(name: str) -> bool:
     return find_spec(name.removesuffix("_batch")) is not None
 
 
-async def fresh(where: Where) -> None:
-    """No position and no effect, as on the first day."""
-    async with where.owner() as owner:
-        await owner.execute(consumers.EFFECT_TABLE)
-        await owner.execute("TRUNCATE position, effect")
-        await owner.execute("GRANT SELECT, INSERT ON effect TO PUBLIC")
-        await owner.execute("VACUUM ANALYZE")
-
-
 async def measure(where: Where, rivals: dict[str, int], rounds: int) -> dict[str, list[float]]:
     """The figures of contestants, each with so many records a turn; the topic is there already."""
 
     async def run(name: str, count: int) -> float:
-        await fresh(where)
+        await consumers.fresh(where)
         module = "frameworks" if name in frameworks.names() else "consumers"
         options: dict[str, Any] = {"connections": CONNECTIONS} if name == "transaction_per_message" else {}
         return float((await turn(f"{module}:{name}", where, count=count, **options))["rate"])

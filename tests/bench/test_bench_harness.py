@@ -7,14 +7,15 @@ from xml.etree import ElementTree
 import pytest
 
 from deploy.local.bus import Cluster
+from deploy.local.programs import SERVICES
 from tests.bench import consumers, pairs, plots, relays
 from tests.bench.conftest import MakePlace
 from tests.bench.pairs import Ratio, Report
+from tests.bench.projections import PROJECTIONS
 from tests.bench.records import Meter, applications
-from tests.bench.test_bench_consumer import fresh
 from tests.bench.test_bench_consumer import measure as measure_consumers
-from tests.bench.test_bench_rebuild import CASES
 from tests.bench.test_bench_rebuild import measure as measure_rebuild
+from tests.bench.test_bench_rebuild import place_of
 from tests.bench.test_bench_relay import measure as measure_relays
 from tests.bench.test_bench_steady import as_sent, drawn, growth, nearly_full
 from tests.bench.world import Failed, durability, fill_outbox, fill_topic, turn
@@ -119,7 +120,7 @@ async def test_steady_work_runs(where: MakePlace) -> None:
 @pytest.mark.slow
 async def test_a_soak_applies_everything_and_turns_the_outbox_over(where: MakePlace) -> None:
     at, reader = where("probe", relays.TOPIC, "waves", "training-completed"), where("probe")
-    await fresh(reader)
+    await consumers.fresh(reader)
     await nearly_full(at, 400)
     told = await turn("steady:soak", at, consumer_url=reader.owner_url, seconds=4, rate=400)
     assert told["applied"] == told["written"] == 1_600
@@ -129,8 +130,11 @@ async def test_a_soak_applies_everything_and_turns_the_outbox_over(where: MakePl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("projection", CASES)
+def test_every_service_has_a_projection_to_rebuild() -> None:
+    assert {of.service for of in PROJECTIONS.values()} == set(SERVICES)
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
 async def test_a_projection_is_rebuilt_the_same(where: MakePlace, projection: str) -> None:
-    service, topics, *_ = CASES[projection]
-    figures = await measure_rebuild(where(service, *topics), projection, 11_000, 1)
+    figures = await measure_rebuild(place_of(where, projection), projection, 11_000, 1)
     assert all(value > 0 for values in figures.values() for value in values)

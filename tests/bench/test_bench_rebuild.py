@@ -1,17 +1,17 @@
 """A projection is dropped and built anew from its topic: the same to the last byte, and how fast."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import pytest
 
 from deploy.local.bus import Cluster
-from libs.events.contracts import Event
-from tests.bench import pairs, records
+from libs.events.topics import read_by
+from tests.bench import pairs
 from tests.bench.conftest import MakePlace
 from tests.bench.pairs import Report
-from tests.bench.test_bench_consumer import fresh
+from tests.bench.projections import PROJECTIONS
 from tests.bench.world import Where, durability, fill_topic, this_machine, turn
 
 EVENTS: Final = 100_000
@@ -21,45 +21,14 @@ DIGEST: Final = """
 SELECT encode(sha256(convert_to(coalesce(string_agg(row::text, E'\\n' ORDER BY row::text), ''), 'UTF8')), 'hex')
   FROM (SELECT {columns} FROM {table}) AS row"""
 
-# What a projection says, table by table; numbers that only tell in which order rows were written are left out.
-EFFECTS: Final = {"effect": "application_id, citizen_id, wave"}
-TIMELINES: Final = {"timeline": "citizen_id, entry_id, at, what, data"}
-BOOKS: Final = {
-    "entry": "event_id, type, at, programme, amount_rupiah, citizen_id, payout_id, milestone, rail, attempt, number",
-    "book": "programme, events, appropriation_rupiah, available_rupiah, reserved_rupiah, in_flight_rupiah, paid_rupiah",
-    "reservation": "citizen_id, programme, reserved_rupiah, in_flight_rupiah, paid_rupiah, releases",
-    "payout": "payout_id, citizen_id, programme, province, milestone, rail, amount_rupiah, attempt, state",
-    "total": "programme, province, rail, milestone, submitted, paid, in_flight_rupiah, paid_rupiah",
-}
+
+def place_of(where: MakePlace, projection: str) -> Where:
+    """A new store for this projection, and the topics that its service reads, empty."""
+    of = PROJECTIONS[projection]
+    return where(of.store or of.service, *(topic.name for topic in read_by(of.service)))
 
 
-class Case(NamedTuple):
-    """A store, the topics that its worker reads, the tables of the projection, and the events that make it."""
-
-    service: str
-    topics: tuple[str, ...]
-    tables: dict[str, str]
-    make: Callable[[int], list[Event]]
-    prepare: Callable[[Where], Awaitable[None]] | None = None
-    """Makes the tables, where no service has them."""
-    beside: Mapping[str, str] = {}
-    """Other contestants, by what they are called: where they are."""
-
-
-CASES: Final = {
-    "effects": Case("probe", ("applied", "training-completed"), EFFECTS, records.applications, fresh),
-    "timelines": Case(
-        "registration",
-        ("training-completed", "waves", "selected-in-batch", "incentive-paid"),
-        TIMELINES,
-        records.ratings,
-        beside={"INSERT alone, timelines": "consumers:ready_timelines"},
-    ),
-    "books": Case("finance", ("incentive-paid",), BOOKS, records.payments),
-}
-
-
-async def digests(where: Where, tables: dict[str, str]) -> dict[str, str]:
+async def digests(where: Where, tables: Mapping[str, str]) -> dict[str, str]:
     """The digest of every table of a projection."""
     async with where.owner() as owner:
         return {
@@ -68,7 +37,7 @@ async def digests(where: Where, tables: dict[str, str]) -> dict[str, str]:
         }
 
 
-async def drop(where: Where, tables: dict[str, str]) -> None:
+async def drop(where: Where, tables: Mapping[str, str]) -> None:
     """Forget the projection and how far it had come. The topic is all that is left of it."""
     async with where.owner() as owner:
         await owner.execute(f"TRUNCATE position, {', '.join(tables)} CASCADE")
@@ -79,18 +48,18 @@ async def measure(where: Where, projection: str, count: int, rounds: int) -> dic
 
     Raises AssertionError when a digest differs.
     """
-    case = CASES[projection]
-    tables, told = case.tables, case.make(count)
-    if case.prepare:
-        await case.prepare(where)
+    of = PROJECTIONS[projection]
+    tables, told = of.tables, of.make(count)
+    if of.prepare:
+        await of.prepare(where)
     await fill_topic(where, told)
-    await turn("consumers:rebuild", where, count=len(told), projection=projection)
+    await turn("projections:rebuild", where, count=len(told), projection=projection)
     first = await digests(where, tables)
 
     async def run(idle: bool) -> float:
         await drop(where, tables)
         assert await digests(where, tables) != first, "nothing was dropped"
-        answer = await turn("consumers:rebuild", where, count=len(told), projection=projection, idle=idle)
+        answer = await turn("projections:rebuild", where, count=len(told), projection=projection, idle=idle)
         assert idle or await digests(where, tables) == first, f"{projection} came out differently"
         return float(answer["rate"])
 
@@ -100,15 +69,15 @@ async def measure(where: Where, projection: str, count: int, rounds: int) -> dic
 
     names = {f"ours, {projection}": False, f"event path alone, {projection}": True}
     contestants: dict[str, pairs.Run] = {name: partial(run, idle) for name, idle in names.items()}
-    contestants |= {name: partial(other, contestant) for name, contestant in case.beside.items()}
+    contestants |= {name: partial(other, contestant) for name, contestant in of.beside.items()}
     return await pairs.take_turns(contestants, rounds)
 
 
 @pytest.mark.bench
 async def test_bench_rebuild(where: MakePlace, kafka: Cluster) -> None:
     figures: dict[str, list[float]] = {}
-    for projection, case in CASES.items():
-        at = where(case.service, *case.topics)
+    for projection in PROJECTIONS:
+        at = place_of(where, projection)
         figures |= await measure(at, projection, EVENTS, pairs.PAIRS)
     report = Report(
         "rebuild",
@@ -121,6 +90,9 @@ async def test_bench_rebuild(where: MakePlace, kafka: Cluster) -> None:
             "`effects` is no service's: a row of three columns per event, the plainest set-based reaction, as in "
             "[durable](#the-consumer-with-position-and-effect-in-postgresql). `timelines` is registration's: one row "
             "per event, nothing but one INSERT a batch, with an id that is hashed and JSON that is written for each. "
+            "`pools` are selection's: the applications, once their wave is looked up. `memberships` are training's: "
+            "the member, its credit and its due date, with the first line of the credit's ledger. `reservations` are "
+            "disbursement's: the money set aside for a winner, moved in the ledger and told to others, which stays. "
             "`books` is finance's: every event is copied, followed through its payout and reservation in Python, and "
             "added to balances and totals. Tables are emptied, positions forgotten, and one worker reads everything "
             "again, with the service's own reactions.",

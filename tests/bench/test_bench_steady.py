@@ -8,11 +8,11 @@ from typing import Any, Final
 import pytest
 
 from deploy.local.bus import Cluster
+from libs.events.topics import read_by
 from tests.bench import consumers, pairs, plots, relays
 from tests.bench.conftest import MakePlace
 from tests.bench.pairs import Ratio, Report
 from tests.bench.records import applications
-from tests.bench.test_bench_consumer import fresh
 from tests.bench.world import Where, durability, fill_outbox, this_machine, turn
 
 RATE: Final = int(os.environ.get("BENCH_RATE", "2000"))
@@ -22,6 +22,9 @@ SOAK_SECONDS: Final = int(os.environ.get("SOAK_SECONDS", "600"))
 BACKLOG: Final = 200_000
 GROWTH_MAX: Final = 1.05
 """The last fifth of a soak may hold so much more memory than the fifth in its middle, and no more."""
+
+POSITION_BYTES_MAX: Final = 2**13 * (sum(topic.partitions for topic in read_by("selection")) + 16)
+"""A page for each lane, and some for index and maps."""
 
 LATENCY_MS_MAX: Final = 50
 
@@ -97,7 +100,7 @@ async def test_bench_held_transaction(where: MakePlace, kafka: Cluster) -> None:
 @pytest.mark.bench
 async def test_bench_soak(where: MakePlace, kafka: Cluster) -> None:
     at, reader = where("probe", relays.TOPIC, "waves", "training-completed"), where("probe")
-    await fresh(reader)
+    await consumers.fresh(reader)
     await nearly_full(at, RATE)
     told = await turn("steady:soak", at, consumer_url=reader.owner_url, seconds=SOAK_SECONDS, rate=RATE)
     samples = told["samples"]
@@ -131,6 +134,7 @@ async def test_bench_soak(where: MakePlace, kafka: Cluster) -> None:
     pairs.save(report, await this_machine(at))
     assert told["applied"] == told["written"]
     assert figures["memory_bytes_growth"] <= GROWTH_MAX, "memory grows with time"
+    assert figures["position_bytes_max"] <= POSITION_BYTES_MAX, "positions have more pages than lanes"
 
 
 async def nearly_full(where: Where, rate: int) -> None:

@@ -80,10 +80,14 @@ class Drill:
         self.restore(service, backup)
         return self.up()
 
-    def restore(self, service: str, backup: Path) -> None:
+    def drop(self, service: str) -> None:
+        """Stop it, and let nothing be left of what it knows."""
         self.stage.stop(service)
+        databases.drop_database(self.stage.facts().server(), self.stage.facts().databases()[service].name)
+
+    def restore(self, service: str, backup: Path) -> None:
+        self.drop(service)
         server, name = self.stage.facts().server(), self.stage.facts().databases()[service].name
-        databases.drop_database(server, name)
         server.run('CREATE DATABASE :"name" OWNER :"owner" TEMPLATE template0', name=name, owner=f"{service}_owner")
         _run(POSTGRES / "pg_restore", f"--dbname={self._owner(service)}", str(backup))
 

@@ -2,9 +2,9 @@
 
 A whole programme runs; while citizens and officers use it, every database is dumped; it goes on, and comes to rest.
 Then, service by service and by the words of docs/runbooks/restore.md, the old dump takes the place of the database.
-Finance writes no topic: it must read on from its own positions, to the same books. The other four must refuse to run,
-name exactly the numbers that the topics hold and they do not, run again at once on the newer database, and on the old
-one after `new-epoch`, with every lane read to its end.
+Finance writes no topic: it must read on from its own positions, to the same books, and so it must from nothing, without
+any backup. The other four must refuse to run, name exactly the numbers that the topics hold and they do not, run again
+at once on the newer database, and on the old one after `new-epoch`, with every lane read to its end.
 """
 
 import argparse
@@ -35,13 +35,25 @@ Show = Callable[[str], None]
 
 
 async def only_reads(drill: Drill, service: str, old: Path, before: State) -> dict[str, Any]:
-    """Nothing to do: its positions are as old as its data."""
+    """Nothing to do: its positions are as old as its data. Nor is there where it has lost all."""
+    wrong: list[str] = []
     said = await asyncio.to_thread(drill.put_back, service, old)
+    after = await _comes_to_the_same(drill, service, said, before, wrong)
+    await asyncio.to_thread(drill.drop, service)
+    said = await asyncio.to_thread(drill.up)
+    anew = await _comes_to_the_same(drill, service, said, before, wrong)
+    return {"rows": [before.rows, after.rows, anew.rows], "wrong": wrong}
+
+
+async def _comes_to_the_same(drill: Drill, service: str, said: str, before: State, wrong: list[str]) -> State:
+    """Wait until it has read everything; `said` is why it does not start, if it does not."""
+    if said:
+        wrong.append(f"it does not start: {said}")
     after = await drill.until_read(service, before)
-    wrong = [f"it does not start: {said}"] if said else []
     if (after.digest, after.parked) != (before.digest, before.parked):
         wrong.append(f"it ends with {after.rows} rows of another digest than the {before.rows} before")
-    return {"rows": after.rows, "wrong": [*wrong, *_differences(before, after)]}
+    wrong += _differences(before, after)
+    return after
 
 
 async def writes(drill: Drill, service: str, old: Path, before: State) -> dict[str, Any]:
