@@ -154,6 +154,15 @@ def outbox_room(rate: int) -> tuple[int, int]:
     return rate * 10, rate * 20
 
 
+async def move_apart(database: Database, snapshots: int) -> None:
+    """Hold some snapshots for a second each: the rows of positions move apart as far as they ever will."""
+    for _ in range(snapshots):
+        async with database.connection() as connection, connection.transaction(isolation="repeatable_read"):
+            await connection.fetchval("SELECT 1")
+            await asyncio.sleep(1)
+        await asyncio.sleep(1)
+
+
 async def soak(where: Where, consumer_url: str, seconds: float, rate: int) -> dict[str, Any]:
     """Writers, relay and consumer for a long time; a sample every second of what must not grow."""
     applied = 0
@@ -179,6 +188,7 @@ async def soak(where: Where, consumer_url: str, seconds: float, rate: int) -> di
         stack.callback(room.cancel)
         writers = Writers(database, rate)
         begun, writing = time.perf_counter(), asyncio.create_task(writers.write(seconds))
+        await move_apart(other, round(seconds / 50))
         while not writing.done():
             await asyncio.sleep(1)
             async with database.connection() as connection:
