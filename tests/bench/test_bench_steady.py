@@ -127,9 +127,9 @@ async def test_bench_soak(where: MakePlace, kafka: Cluster) -> None:
             "Growth is the median of the last fifth over that of the middle fifth; memory may grow by "
             f"{GROWTH_MAX - 1:.0%}. It begins ten seconds before the end of the outbox's partitions; the service makes "
             "its own room, keeps the last 20 seconds and drops the rest by whole partitions of 10 seconds.",
-            "Where a snapshot is held longer than a page of positions lasts, a row moves to another page, until each has "
-            f"a page of its own; then no more are added ({POSITION_BYTES_MAX:,} bytes at most). A dozen snapshots of a "
-            "second are held at the beginning, behind which that is so; samples are taken after them.",
+            "Where a snapshot is held longer than a page of positions lasts, a row moves to another page, until each "
+            f"has a page of its own; then no more are added ({POSITION_BYTES_MAX:,} bytes at most). A dozen snapshots "
+            "of a second are held at the beginning, behind which that is so; samples are taken after them.",
         ),
     )
     pairs.OUT.mkdir(parents=True, exist_ok=True)
