@@ -129,11 +129,11 @@ async def test_a_soak_applies_everything_and_turns_the_outbox_over(where: MakePl
     ElementTree.fromstring(drawn(told["samples"]))
 
 
-@pytest.mark.slow
 def test_every_service_has_a_projection_to_rebuild() -> None:
     assert {of.service for of in PROJECTIONS.values()} == set(SERVICES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projection", PROJECTIONS)
 async def test_a_projection_is_rebuilt_the_same(where: MakePlace, projection: str) -> None:
     figures = await measure_rebuild(place_of(where, projection), projection, 11_000, 1)
